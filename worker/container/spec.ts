@@ -1,0 +1,145 @@
+/**
+ * What a container is asked to do, and what comes of it.
+ *
+ * These types are the whole border between the jobs (what a client asked for) and the container
+ * runtime (how Linux does it). They hold plain data only, because they cross a thread border.
+ */
+
+/** Limits of one container. Every value is finite and positive; `shared/limits.ts` sets defaults and maxima. */
+export interface ContainerLimits {
+  /** CPU bandwidth in cores; fractions allowed (0.5 is half of one core). */
+  readonly cpus: number;
+  /** CPU time of all processes of the container together, in milliseconds. */
+  readonly cpuTimeMs: number;
+  /** Time from the start of the command to its end, in milliseconds. */
+  readonly wallTimeMs: number;
+  /** Memory of the container, page cache and tmpfs included, in bytes; there is no swap beyond it. */
+  readonly memoryBytes: number;
+  /** Processes and threads alive at once. */
+  readonly processes: number;
+  /** Bytes kept of stdout, and as many again of stderr. */
+  readonly outputBytes: number;
+  /** Size of each writable file system of the container, in bytes. */
+  readonly diskBytes: number;
+  /** Size of the largest file that the program may write (RLIMIT_FSIZE), in bytes. */
+  readonly fileBytes: number;
+  /** Open descriptors of one process (RLIMIT_NOFILE). */
+  readonly openFiles: number;
+  /** Stack of the main thread (RLIMIT_STACK), in bytes. */
+  readonly stackBytes: number;
+}
+
+/** A file put into the container before its command starts. */
+export interface InputFile {
+  /** Relative to the working directory; no `..`, no empty component, no NUL. */
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly executable: boolean;
+}
+
+/** One read-only layer of a container's root file system. */
+export type Layer =
+  /** A directory on the worker's disk, owned by ids 0 to 65535, shown to each slot through an idmapped mount. */
+  | { readonly kind: "directory"; readonly path: string }
+  /** The writable layer that an earlier run of the same slot kept under this name (`keepLayerAs`). */
+  | { readonly kind: "kept"; readonly name: string };
+
+/** One command to be executed in a container of its own. */
+export interface ContainerSpec {
+  /** Lowest layer first. The init layer is not listed: every container gets it on top. */
+  readonly layers: readonly Layer[];
+  /** `writable`: a tmpfs of `diskBytes` over the layers; `readonly`: tmpfs on /work, /tmp and /dev/shm only. */
+  readonly rootfs: "writable" | "readonly";
+  /** argv; a first word without a slash is looked up in the PATH of `environment`. */
+  readonly command: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Absolute path inside the container; made when missing and the root is writable. */
+  readonly workingDirectory: string;
+  /** Ids inside the container, 0 to 65535. */
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly files: readonly InputFile[];
+  readonly stdin: Uint8Array;
+  readonly limits: ContainerLimits;
+  /** Globs relative to the working directory, of the regular files to be returned. */
+  readonly outputs: readonly string[];
+  /** Keep the writable layer in the slot under this name, until `Slot.release(name)`. */
+  readonly keepLayerAs?: string;
+}
+
+/**
+ * How a run ended. The first that applies: what the slot ended the container for (output, wall, CPU),
+ * what the kernel did (memory), what the program ran into and failed of (processes, disk), how it ended itself.
+ */
+export type Outcome =
+  | "exited"
+  | "signaled"
+  | "cpu_limit"
+  | "wall_limit"
+  | "memory_limit"
+  | "output_limit"
+  | "disk_limit"
+  | "process_limit";
+
+/** What was written to stdout or stderr. */
+export interface OutputStream {
+  /** The first `outputBytes` bytes. */
+  readonly content: Uint8Array;
+  /** More was written than is kept. */
+  readonly truncated: boolean;
+}
+
+/** A file collected from the container, or why it was not. */
+export type OutputFile =
+  | { readonly path: string; readonly content: Uint8Array; readonly sha256: string }
+  | { readonly path: string; readonly error: string };
+
+/** Resources used by a container's processes, without what its preparation took. */
+export interface Usage {
+  readonly cpuTimeMs: number;
+  readonly userTimeMs: number;
+  readonly systemTimeMs: number;
+  readonly wallTimeMs: number;
+  /** Peak of the memory cgroup: anonymous memory, page cache first read by this container, tmpfs, kernel memory. */
+  readonly memoryPeakBytes: number;
+  /** Resident set of the largest single process. */
+  readonly maxRssBytes: number;
+  /** Most processes and threads alive at once; null where the kernel does not count them (before 6.1). */
+  readonly processesPeak: number | null;
+}
+
+/** What became of a container that started. */
+export interface RunResult {
+  readonly kind: "ended";
+  readonly outcome: Outcome;
+  /** 0 to 255 when the command exited by itself, else null. 127: command not found, 126: not executable. */
+  readonly exitCode: number | null;
+  /** Name such as `SIGSEGV` when a signal ended the command, else null. */
+  readonly signal: string | null;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly outputs: readonly OutputFile[];
+  readonly usage: Usage;
+  /** Milliseconds spent preparing the container, running it, and collecting what it left. */
+  readonly timings: { readonly prepareMs: number; readonly runMs: number; readonly collectMs: number };
+}
+
+/** A step of the container's set-up failed: our fault or the host's, never the program's. */
+export interface SetupFailure {
+  readonly kind: "failed";
+  /** Purpose of the step, e.g. `union mount`. */
+  readonly purpose: string;
+  /** Index in the plan, as `longshore explain` numbers it; -1 for work around the plan. */
+  readonly step: number;
+  /** System call, e.g. `fsmount`. */
+  readonly call: string;
+  /** Name of the error, e.g. `ENOSPC`. */
+  readonly errno: string;
+}
+
+/** The run was ended by `Slot.cancel`; nothing of it is reported. */
+export interface Canceled {
+  readonly kind: "canceled";
+}
+
+/** What a slot answers to a {@link ContainerSpec}. */
+export type ContainerResult = RunResult | SetupFailure | Canceled;
