@@ -1,0 +1,77 @@
+/**
+ * Bytes in JSON: UTF-8 text where the bytes are that, base64 where they are not, never mangled.
+ */
+import { isUtf8 } from "node:buffer";
+import * as z from "zod";
+
+/** Bytes as they stand in a request. */
+export interface EncodedContent {
+  readonly content: string;
+  readonly encoding: "utf8" | "base64";
+}
+
+/** What was written to stdout or stderr, as it stands in a result. */
+export interface EncodedOutput extends EncodedContent {
+  /** Bytes kept, which is the length of the decoded `content`. */
+  readonly bytes: number;
+  /** More was written than is kept. */
+  readonly truncated: boolean;
+}
+
+/**
+ * A string that UTF-8 can carry. JSON's `\ud800` makes half a surrogate pair, which an encoder would
+ * silently replace; such a string is refused, since what arrives in the container would not be what was sent.
+ */
+export const textSchema = z.string().refine((text) => text.isWellFormed(), { error: "has a lone surrogate" });
+
+/** `content` must fit its `encoding`; used where the two stand in one object. */
+export function checkContent(value: EncodedContent, context: z.core.$RefinementCtx): void {
+  const message =
+    value.encoding === "base64"
+      ? isCanonicalBase64(value.content)
+        ? undefined
+        : "is not canonical base64 (RFC 4648, section 4, with padding)"
+      : value.content.isWellFormed()
+        ? undefined
+        : "has a lone surrogate";
+  if (message !== undefined) context.addIssue({ code: "custom", path: ["content"], message, input: value.content });
+}
+
+/** The bytes that were meant; a plain string is UTF-8. */
+export function decodeContent(value: string | EncodedContent): Buffer {
+  if (typeof value === "string") return Buffer.from(value, "utf8");
+  return Buffer.from(value.content, value.encoding);
+}
+
+/** Puts bytes into JSON: as text when they are valid UTF-8, else as base64. */
+export function encodeContent(bytes: Uint8Array): EncodedContent {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return isUtf8(buffer)
+    ? { content: buffer.toString("utf8"), encoding: "utf8" }
+    : { content: buffer.toString("base64"), encoding: "base64" };
+}
+
+/**
+ * Puts the kept bytes of stdout or stderr into a result.
+ *
+ * A cut at the limit may fall inside of a character. The kept part of it (up to three bytes) is dropped then:
+ * what is given is an exact beginning of the output either way, and text stays readable as text.
+ */
+export function encodeOutput(output: { readonly content: Uint8Array; readonly truncated: boolean }): EncodedOutput {
+  const kept = output.truncated ? withoutPartialCharacter(output.content) : output.content;
+  return { ...encodeContent(kept), bytes: kept.byteLength, truncated: output.truncated };
+}
+
+/** Drops the first bytes of a multi-byte character from the end, if that makes valid UTF-8 of the rest. */
+function withoutPartialCharacter(bytes: Uint8Array): Uint8Array {
+  for (let dropped = 0; dropped <= 3; dropped++) {
+    const shorter = bytes.subarray(0, Math.max(0, bytes.byteLength - dropped));
+    if (isUtf8(shorter)) return shorter;
+  }
+  return bytes;
+}
+
+/** Node's decoder skips what it does not know; only a string that comes back the same was base64. */
+function isCanonicalBase64(text: string): boolean {
+  return text.length % 4 === 0 && Buffer.from(text, "base64").toString("base64") === text;
+}

@@ -1,0 +1,67 @@
+/** Rules of a request that span more than one field. */
+import type * as z from "zod";
+import { findPathConflicts } from "./paths.ts";
+
+/** Bounds of one request that no operator needs to move. */
+export const requestBounds = {
+  files: 1024,
+  outputs: 64,
+  arguments: 1024,
+  environment: 256,
+  /**
+   * Bytes of command, arguments and environment together, a NUL and a pointer each included. execve(2) grants
+   * a quarter of the stack limit, but never less than 128 KiB: what fits in here starts under every limit,
+   * with room for a preset's own words.
+   */
+  argumentBytes: 96 * 1024,
+} as const;
+
+/** The fields that the rules look at. */
+interface RequestFields {
+  readonly language?: string | undefined;
+  readonly image?: string | undefined;
+  readonly command?: readonly string[] | undefined;
+  readonly source?: string | undefined;
+  readonly files: readonly { readonly path: string }[];
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Either a language, which knows its image and command, or both of them. */
+export function checkProgram(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const fault = (field: keyof RequestFields, message: string): void =>
+    context.addIssue({ code: "custom", path: [field], message, input: request[field] });
+  if (request.language !== undefined) {
+    if (request.image !== undefined) fault("image", "cannot be given together with language");
+    if (request.command !== undefined) fault("command", "cannot be given together with language");
+    return;
+  }
+  if (request.source !== undefined) fault("source", "needs a language: put it into files otherwise");
+  if (request.image === undefined && request.command === undefined) {
+    fault("language", "is missing: give a language, or an image and a command");
+    return;
+  }
+  if (request.image === undefined) fault("image", "is missing: a command needs an image");
+  if (request.command === undefined) fault("command", "is missing: an image needs a command");
+}
+
+/** No path twice, none below another one. */
+export function checkPaths(request: RequestFields, context: z.core.$RefinementCtx): void {
+  for (const { index, message } of findPathConflicts(request.files.map(({ path }) => path))) {
+    context.addIssue({ code: "custom", path: ["files", index, "path"], message, input: request.files });
+  }
+}
+
+/** execve(2) must be able to take it: see {@link requestBounds}. */
+export function checkArgumentBytes(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const words = [
+    ...(request.command ?? []),
+    ...request.arguments,
+    ...Object.entries(request.environment).map(([name, value]) => `${name}=${value}`),
+  ];
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1 + 8, 0);
+  if (bytes > requestBounds.argumentBytes) {
+    const message = `command, arguments and environment are larger than ${requestBounds.argumentBytes} bytes together`;
+    context.addIssue({ code: "custom", path: ["arguments"], message, input: request.arguments });
+  }
+}

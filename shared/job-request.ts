@@ -1,0 +1,130 @@
+/**
+ * What a client asks for: the body of `POST /v1/jobs`.
+ *
+ * Every kind of job has a schema of its own, told apart by `kind`. Unknown fields are refused by name, so
+ * that a misspelt limit is an answer and not a surprise.
+ */
+import * as z from "zod";
+import { checkContent, textSchema } from "./content.ts";
+import { LongshoreError } from "./errors.ts";
+import { createLimitsSchema, type Limits } from "./limits.ts";
+import { checkArgumentBytes, checkPaths, checkProgram, requestBounds } from "./job-request-rules.ts";
+import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths.ts";
+import { issuesToDetails } from "./validation.ts";
+
+/** Order in which waiting jobs are taken. */
+export const priorities = ["low", "normal", "high"] as const;
+export type Priority = (typeof priorities)[number];
+
+/** Text that ends up in argv or the environment. */
+const argumentSchema = textSchema.refine((text) => !text.includes("\0"), { error: "has a NUL" });
+
+const encodingSchema = z.enum(["utf8", "base64"]);
+
+const fileSchema = z
+  .strictObject({
+    path: relativePathSchema,
+    content: z.string(),
+    encoding: encodingSchema.default("utf8"),
+    executable: z.boolean().default(false),
+  })
+  .superRefine(checkContent)
+  .meta({ id: "File", description: "a file put into the working directory before the command starts" });
+
+const stdinSchema = z.union([
+  textSchema,
+  z.strictObject({ content: z.string(), encoding: encodingSchema.default("utf8") }).superRefine(checkContent),
+]);
+
+const environmentSchema = z
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "is not a name: letters, digits and _ only" }),
+    argumentSchema,
+  )
+  .refine((environment) => Object.keys(environment).length <= requestBounds.environment, {
+    error: `has more than ${requestBounds.environment} variables`,
+  });
+
+/** Reference of an image, e.g. `python` or `registry.example/tools/gcc:14`; the worker resolves it. */
+const imageSchema = z
+  .string()
+  .max(512)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$/, { error: "is not a reference of an image" });
+
+function createRunRequestSchema(maxima: Limits) {
+  return z
+    .strictObject({
+      kind: z
+        .literal("run")
+        .optional()
+        .transform((kind) => kind ?? "run"),
+      language: z
+        .string()
+        .min(1)
+        .max(64)
+        .optional()
+        .meta({ description: "preset with image, file name, build and run command; or give image and command" }),
+      image: imageSchema.optional().meta({ description: "reference of an image; needs a command" }),
+      command: z
+        .array(argumentSchema)
+        .min(1)
+        .max(requestBounds.arguments)
+        .refine((words) => words[0] !== "", { error: "starts with an empty word" })
+        .optional()
+        .meta({ description: "argv of the program; only with image", examples: [["python3", "main.py"]] }),
+      source: textSchema.optional().meta({ description: "contents of the preset's main file; only with language" }),
+      files: z.array(fileSchema).max(requestBounds.files).default([]),
+      stdin: stdinSchema.default(""),
+      arguments: z
+        .array(argumentSchema)
+        .max(requestBounds.arguments)
+        .default([])
+        .meta({ description: "appended to the command" }),
+      environment: environmentSchema.default({}),
+      workingDirectory: absolutePathSchema.default("/work"),
+      limits: createLimitsSchema(maxima).default({}),
+      outputs: z.array(outputPatternSchema).max(requestBounds.outputs).default([]).meta({
+        description: "files to return from the container; globs are allowed",
+      }),
+      rootfs: z.enum(["writable", "readonly"]).default("writable"),
+      priority: z.enum(priorities).default("normal"),
+    })
+    .superRefine(checkProgram)
+    .superRefine(checkPaths)
+    .superRefine(checkArgumentBytes)
+    .meta({ id: "RunRequest", description: "one command executed in one container" });
+}
+
+/** Schema of a request on a server that grants limits up to `maxima`; its input side is the OpenAPI document's. */
+export function createJobRequestSchema(maxima: Limits) {
+  return z.discriminatedUnion("kind", [createRunRequestSchema(maxima)]);
+}
+
+export type JobRequestSchema = ReturnType<typeof createJobRequestSchema>;
+
+/** A request that has been checked; limits hold only what was asked for. `shared/presets.ts` fills them up. */
+export type CheckedRequest = z.output<JobRequestSchema>;
+
+/** What a worker is handed: as {@link CheckedRequest}, with every limit set. */
+export type JobRequest = Omit<CheckedRequest, "limits"> & { readonly limits: Limits };
+
+/** Checks the parsed body of a request. Throws `invalid_request` with every fault and its path. */
+export function parseJobRequest(schema: JobRequestSchema, body: unknown): CheckedRequest {
+  // zod leaves out a record's `__proto__` without a word; nothing that a client sends is left out without a word
+  if (hasOwnPath(body, "environment", "__proto__")) {
+    const details = [{ path: "environment.__proto__", message: "is not allowed as a name" }];
+    throw new LongshoreError("invalid_request", { details });
+  }
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new LongshoreError("invalid_request", { details: issuesToDetails(parsed.error.issues) });
+}
+
+function hasOwnPath(value: unknown, ...path: readonly string[]): boolean {
+  let current = value;
+  for (const key of path) {
+    if (typeof current !== "object" || current === null || !Object.hasOwn(current, key)) return false;
+    current = Reflect.get(current, key);
+  }
+  return true;
+}
