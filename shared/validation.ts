@@ -28,11 +28,14 @@ function expand(issue: Issue, parents: readonly PropertyKey[]): ErrorDetail[] {
 
 /** Of the alternatives of a union, the one that the value came furthest in is the one that was meant. */
 function expandUnion(issue: z.core.$ZodIssueInvalidUnion, path: readonly PropertyKey[]): ErrorDetail[] {
-  const depth = (alternative: readonly Issue[]): number => Math.max(...alternative.map(({ path }) => path.length));
   const alternatives = issue.errors.filter((alternative) => alternative.length > 0);
   const [deepest] = alternatives.toSorted((left, right) => depth(right) - depth(left));
   if (deepest === undefined || depth(deepest) === 0) return [detail(path, issue.message)];
   return deepest.flatMap((inner) => expand(inner, path));
+}
+
+function depth(alternative: readonly Issue[]): number {
+  return Math.max(...alternative.map(({ path }) => path.length));
 }
 
 function detail(path: readonly PropertyKey[], message: string): ErrorDetail {

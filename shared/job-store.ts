@@ -1,0 +1,283 @@
+/**
+ * The records of jobs: who may change what, and when.
+ *
+ *            accept                claim                 finish
+ *   (nothing) ────▶ queued ─────────────▶ running ─────────────▶ done | failed | canceled ──▶ expired
+ *                     ▲ │                  │  │ fail, cancel
+ *                     │ └── cancel, fail   │  └──────────▶
+ *                     └────── release ─────┘
+ *
+ * BullMQ decides which worker runs a job next and knows nothing but its id. What a job is and what became of it
+ * stands here, and every change is one script (`shared/lua/`). An attempt is known by its token: only the attempt
+ * that holds a job can end it, so that a job which was run twice is reported once.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import { LongshoreError } from "./errors.ts";
+import type { Job, JobError } from "./job.ts";
+import { newJob, readJob, viewFields } from "./job-record.ts";
+import type { JobRequest } from "./job-request.ts";
+import type { JobResult } from "./job-result.ts";
+import { createKeys, type Keys } from "./keys.ts";
+import { withRedis } from "./redis.ts";
+import { defineScripts, type ScriptCaller } from "./scripts.ts";
+
+/** How long the record of a job that BullMQ never got is kept; far longer than adding it takes. */
+const CONFIRM_MS = 30_000;
+
+export interface JobStoreOptions {
+  /** A producer's or a consumer's connection; the store does not close it. */
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly resultTtlSeconds: number;
+}
+
+/** Makes a repeated request return the first one's job. */
+export interface Idempotency {
+  /** What the client sent as Idempotency-Key. */
+  readonly key: string;
+  /** Whose key it is: clients do not see each other's. */
+  readonly owner: string;
+  /** What must be the same for the request to be a repetition. */
+  readonly body: unknown;
+}
+
+/** What became of a request; `pending`: BullMQ may not have the job yet. */
+export type Acceptance =
+  | { readonly status: "accepted"; readonly job: Job; readonly delivery: "pending" }
+  | { readonly status: "repeated"; readonly id: string; readonly delivery: "pending" | "confirmed" };
+
+/** A job in the hands of an attempt, or why there is nothing to do. Times are Redis's clock, in milliseconds. */
+export type Claim =
+  | {
+      readonly status: "claimed";
+      readonly request: JobRequest;
+      readonly attempt: number;
+      readonly createdAt: number;
+      readonly startedAt: number;
+    }
+  | { readonly status: "canceled" | "finished" | "gone" };
+
+/** How an attempt ended. */
+export type Ending =
+  | {
+      readonly state: "done";
+      readonly result: JobResult;
+      readonly outputs: readonly OutputContent[];
+    }
+  | { readonly state: "failed"; readonly error: JobError }
+  | { readonly state: "canceled" };
+
+/** A file that an attempt brings back. */
+export interface OutputContent {
+  readonly path: string;
+  readonly content: Uint8Array;
+}
+
+/** A file that a job returned, in Redis. */
+export interface StoredOutput {
+  readonly bytes: number;
+  /** Reads it piece by piece; throws when it expires on the way. */
+  read(): AsyncGenerator<Buffer>;
+}
+
+/** A file is read in pieces of this size, so that no download holds a large one in memory. */
+const CHUNK_BYTES = 256 * 1024;
+
+export class JobStore {
+  readonly keys: Keys;
+  readonly #redis: Redis;
+  readonly #call: ScriptCaller;
+  readonly #ttlSeconds: number;
+
+  constructor(options: JobStoreOptions) {
+    this.#redis = options.redis;
+    this.#call = defineScripts(options.redis);
+    this.#ttlSeconds = options.resultTtlSeconds;
+    this.keys = createKeys(options.queue);
+  }
+
+  /**
+   * Writes the record of a new job. It lasts only if {@link confirm} follows.
+   * Throws `queue_full` with a time to wait, `idempotency_conflict`, `redis_unavailable`.
+   */
+  async accept(request: JobRequest, queueLimit: number, idempotency?: Idempotency): Promise<Acceptance> {
+    const id = randomUUID();
+    const job = this.keys.job(id);
+    const idempotencyKey =
+      idempotency === undefined ? job : this.keys.idempotency(digest(idempotency.owner, idempotency.key));
+    const reply = await this.#script(
+      "accept",
+      job,
+      this.keys.queued,
+      this.keys.pending,
+      idempotencyKey,
+      id,
+      request.kind,
+      JSON.stringify(request),
+      idempotency === undefined ? "" : digest(JSON.stringify(idempotency.body)),
+      queueLimit,
+      CONFIRM_MS,
+      this.keys.job(""),
+    );
+    const [status, acceptedId = "", detail = ""] = reply as string[];
+    switch (status) {
+      case "accepted":
+        return { status, job: newJob(acceptedId, detail), delivery: "pending" };
+      case "repeated":
+        return { status, id: acceptedId, delivery: detail === "pending" ? "pending" : "confirmed" };
+      case "full":
+        throw new LongshoreError("queue_full", { retryAfterSeconds: 1 });
+      case "conflict":
+        throw new LongshoreError("idempotency_conflict");
+      default:
+        throw new Error(`the script accept answered ${String(status)}`);
+    }
+  }
+
+  /** Keeps a job that BullMQ has. `expired`: it took too long, nothing was accepted. */
+  async confirm(id: string): Promise<"confirmed" | "expired"> {
+    const { queued, pending } = this.keys;
+    return (await this.#script("confirm", this.keys.job(id), queued, pending, id)) === 1 ? "confirmed" : "expired";
+  }
+
+  /** Forgets a job that BullMQ did not take. */
+  async withdraw(id: string): Promise<void> {
+    await this.#script("withdraw", this.keys.job(id), this.keys.pending, id);
+  }
+
+  /**
+   * Takes a job for an attempt.
+   * @param token tells this attempt from every other one of any job; BullMQ's lock token does.
+   */
+  async claim(id: string, attempt: { readonly worker: string; readonly token: string }): Promise<Claim> {
+    const { finishedChannel } = this.keys;
+    const reply = await this.#change("claim", id, attempt.worker, attempt.token, this.#ttlSeconds, finishedChannel);
+    const [status, request, number, createdAt, startedAt] = reply as string[];
+    switch (status) {
+      case "claimed":
+        return {
+          status,
+          request: JSON.parse(request ?? "") as JobRequest,
+          attempt: Number(number),
+          createdAt: Number(createdAt),
+          startedAt: Number(startedAt),
+        };
+      case "canceled":
+      case "finished":
+      case "gone":
+        return { status };
+      default:
+        throw new Error(`the script claim answered ${String(status)}`);
+    }
+  }
+
+  /**
+   * Stores how an attempt ended, and its files, unless another attempt holds the job by now.
+   * May be repeated when it is not known whether it worked.
+   */
+  async finish(id: string, token: string, ending: Ending): Promise<"stored" | "lost"> {
+    if (ending.state === "done") await this.#storeOutputs(id, token, ending.outputs);
+    const { finishedChannel } = this.keys;
+    const reply = await this.#change(
+      "finish",
+      id,
+      token,
+      this.#ttlSeconds,
+      finishedChannel,
+      ...endingArguments(ending),
+    );
+    return reply === 1 ? "stored" : "lost";
+  }
+
+  /** Ends a job that nobody will run any more, whoever held it; `unchanged` when it was finished. */
+  async fail(id: string, error: JobError): Promise<"failed" | "unchanged"> {
+    const reply = await this.#change("fail", id, this.#ttlSeconds, this.keys.finishedChannel, JSON.stringify(error));
+    return reply === 1 ? "failed" : "unchanged";
+  }
+
+  /** Gives a job back that this attempt did not end. `canceled`: it is finished thereby, do not retry it. */
+  async release(id: string, token: string): Promise<"released" | "canceled" | "lost"> {
+    const reply = await this.#change("release", id, token, this.#ttlSeconds, this.keys.finishedChannel);
+    return reply as "released" | "canceled" | "lost";
+  }
+
+  /** Cancels a job. `requested`: the worker that runs it has been told. */
+  async cancel(id: string): Promise<"canceled" | "requested" | "finished" | "gone"> {
+    const { finishedChannel, cancelChannel } = this.keys;
+    const reply = await this.#change("cancel", id, this.#ttlSeconds, finishedChannel, cancelChannel);
+    return reply as "canceled" | "requested" | "finished" | "gone";
+  }
+
+  /** Whether a running job shall be canceled; for who may have missed the message. */
+  async isCancelRequested(id: string): Promise<boolean> {
+    return (await withRedis(() => this.#redis.hexists(this.keys.job(id), "cancelRequested"))) === 1;
+  }
+
+  /** The job, or nothing when there never was one or it has expired. */
+  async get(id: string): Promise<Job | undefined> {
+    return readJob(await withRedis(() => this.#redis.hmget(this.keys.job(id), ...viewFields)));
+  }
+
+  /** A file that a finished job returned. Throws `job_not_found` or `output_not_found`. */
+  async output(id: string, path: string): Promise<StoredOutput> {
+    const [state, token] = await withRedis(() => this.#redis.hmget(this.keys.job(id), "state", "token"));
+    if (!state) throw new LongshoreError("job_not_found");
+    if (state !== "done" || !token) throw new LongshoreError("output_not_found");
+    const key = this.keys.output(id, token, path);
+    // EXISTS and STRLEN in one step: an empty file is not a missing one
+    const replies = await withRedis(() => this.#redis.multi().exists(key).strlen(key).exec());
+    const [exists, bytes] = (replies ?? []).map(([, reply]) => Number(reply));
+    if (exists !== 1 || bytes === undefined) throw new LongshoreError("output_not_found");
+    return { bytes, read: () => this.#readOutput(key, bytes) };
+  }
+
+  async *#readOutput(key: string, bytes: number): AsyncGenerator<Buffer> {
+    for (let offset = 0; offset < bytes; offset += CHUNK_BYTES) {
+      const end = Math.min(offset + CHUNK_BYTES, bytes) - 1;
+      const chunk = await withRedis(() => this.#redis.getrangeBuffer(key, offset, end));
+      if (chunk.length !== end - offset + 1) throw new LongshoreError("output_not_found");
+      yield chunk;
+    }
+  }
+
+  /**
+   * Files are written before the script that makes them count: it would have to hold all of them at once. Their
+   * keys name the attempt, so that those of an attempt that turns out to be lost are never seen, and expire.
+   */
+  async #storeOutputs(id: string, token: string, outputs: readonly OutputContent[]): Promise<void> {
+    for (const { path, content } of outputs) {
+      const value = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+      await withRedis(() => this.#redis.set(this.keys.output(id, token, path), value, "EX", this.#ttlSeconds));
+    }
+  }
+
+  /** A script that changes the state of one job: they all take the same keys. */
+  async #change(name: Parameters<ScriptCaller>[0], id: string, ...parameters: (string | number)[]): Promise<unknown> {
+    const { queued, running, pending } = this.keys;
+    return await this.#script(name, this.keys.job(id), queued, running, pending, id, ...parameters);
+  }
+
+  async #script(...call: Parameters<ScriptCaller>): Promise<unknown> {
+    return await withRedis(() => this.#call(...call));
+  }
+}
+
+function endingArguments(ending: Ending): string[] {
+  switch (ending.state) {
+    case "done":
+      return [ending.state, "result", JSON.stringify(ending.result)];
+    case "failed":
+      return [ending.state, "error", JSON.stringify(ending.error)];
+    case "canceled":
+      return [ending.state];
+    default:
+      return ending satisfies never;
+  }
+}
+
+function digest(...parts: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  return hash.digest("hex");
+}

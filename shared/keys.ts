@@ -1,0 +1,49 @@
+/**
+ * Names of everything in Redis.
+ *
+ * The prefix stands in braces, which makes it the hash tag of Redis Cluster: all keys of one installation
+ * live on one node, so that a script may touch several of them at once.
+ */
+
+/** BullMQ's queue below the same prefix: its keys are `{longshore}:jobs:…`. */
+export const QUEUE_NAME = "jobs";
+
+export interface Keys {
+  /** `{longshore}`, which is also BullMQ's prefix. */
+  readonly prefix: string;
+  /** Sorted sets of job ids by time in milliseconds: not yet confirmed (by deadline), waiting, being run. */
+  readonly pending: string;
+  readonly queued: string;
+  readonly running: string;
+  /** Channel on which the id of every job that finished is published. */
+  readonly finishedChannel: string;
+  /** Channel on which the id of a running job that shall be canceled is published. */
+  readonly cancelChannel: string;
+  /** Set of the ids of workers; each has a key of its own that expires. */
+  readonly workers: string;
+  /** Hash: the record of a job. */
+  job(id: string): string;
+  /** String: a file that an attempt of a job returned. */
+  output(id: string, token: string, path: string): string;
+  /** Hash: the job that was first posted under an Idempotency-Key. */
+  idempotency(digest: string): string;
+  /** String: what a worker says of itself. */
+  worker(id: string): string;
+}
+
+export function createKeys(queue: string): Keys {
+  const prefix = `{${queue}}`;
+  return {
+    prefix,
+    pending: `${prefix}:pending`,
+    queued: `${prefix}:queued`,
+    running: `${prefix}:running`,
+    finishedChannel: `${prefix}:finished`,
+    cancelChannel: `${prefix}:cancel`,
+    workers: `${prefix}:workers`,
+    job: (id) => `${prefix}:job:${id}`,
+    output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
+    idempotency: (digest) => `${prefix}:idempotency:${digest}`,
+    worker: (id) => `${prefix}:worker:${id}`,
+  };
+}

@@ -1,0 +1,32 @@
+-- Gives a job to an attempt, which from here on is the only one that may end it. Sent twice with the same token
+-- (a connection that broke before the reply), it is the same attempt.
+--
+-- KEYS: job, queued, running, pending
+-- ARGV: id, worker, token, seconds to keep a finished job, channel of finished jobs
+-- Returns {"claimed", request, attempt, createdAt, startedAt} | {"canceled"} | {"finished"} | {"gone"}
+local job, queued, running, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, worker, token, ttlSeconds, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local record = redis.call("HMGET", job, "state", "cancelRequested", "token", "startedAt")
+local state, cancelRequested, holder, startedAt = record[1], record[2], record[3], record[4]
+if not state then
+  return { "gone" }
+end
+if isFinished(state) then
+  return { "finished" }
+end
+if cancelRequested then
+  settle(job, id, { queued, running, pending }, channel, ttlSeconds, "canceled", "token", "")
+  return { "canceled" }
+end
+if state ~= "running" or holder ~= token then
+  startedAt = now()
+  redis.call("HSET", job, "state", "running", "worker", worker, "token", token, "startedAt", startedAt)
+  redis.call("HINCRBY", job, "attempt", 1)
+  redis.call("ZREM", queued, id)
+  redis.call("ZREM", pending, id)
+  redis.call("ZADD", running, startedAt, id)
+  keep(job)
+end
+local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt")
+return { "claimed", claimed[1], claimed[2], claimed[3], startedAt }

@@ -1,0 +1,39 @@
+-- Put before every other script of this folder.
+--
+-- A job's record is a hash: id, kind, state, request, createdAt, startedAt, finishedAt, attempt, token, worker,
+-- cancelRequested, result, error, idempotencyKey. Keys that a script takes from a record rather than from KEYS
+-- carry the same hash tag, so they live on the same node.
+
+-- One clock for all machines: Redis's own, in milliseconds with three decimals.
+local function now()
+  local time = redis.call("TIME")
+  return string.format("%.3f", tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
+end
+
+local function isFinished(state)
+  return state == "done" or state == "failed" or state == "canceled"
+end
+
+-- Keeps a job, and the idempotency key that it was posted under, until it is settled.
+local function keep(job)
+  redis.call("PERSIST", job)
+  local idempotencyKey = redis.call("HGET", job, "idempotencyKey")
+  if idempotencyKey then
+    redis.call("PERSIST", idempotencyKey)
+  end
+end
+
+-- Ends a job for good. Its request is not needed any more and may be megabytes.
+local function settle(job, id, sets, channel, ttlSeconds, state, ...)
+  redis.call("HSET", job, "state", state, "finishedAt", now(), ...)
+  redis.call("HDEL", job, "request", "cancelRequested")
+  redis.call("EXPIRE", job, ttlSeconds)
+  local idempotencyKey = redis.call("HGET", job, "idempotencyKey")
+  if idempotencyKey then
+    redis.call("EXPIRE", idempotencyKey, ttlSeconds)
+  end
+  for _, set in ipairs(sets) do
+    redis.call("ZREM", set, id)
+  end
+  redis.call("PUBLISH", channel, id)
+end

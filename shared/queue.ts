@@ -1,0 +1,153 @@
+/**
+ * BullMQ's part: in which order jobs are taken, by whom, and again after a worker was lost.
+ *
+ * It knows of a job nothing but its id, and forgets it as soon as it is over: records and results have a life of
+ * their own (`shared/job-store.ts`).
+ */
+import { Queue, type QueueOptions, type WorkerOptions } from "bullmq";
+import type { Redis } from "ioredis";
+import { createKeys, QUEUE_NAME } from "./keys.ts";
+import type { Priority } from "./job-request.ts";
+import { withRedis } from "./redis.ts";
+
+/** What BullMQ carries: a reference, never a body. */
+export interface JobReference {
+  readonly id: string;
+}
+
+/**
+ * BullMQ takes jobs without a priority (0) first, then those with one, the lowest number first, each in the
+ * order of their arrival.
+ */
+const priorityNumbers: Record<Priority, number> = { high: 0, normal: 10, low: 20 };
+
+/**
+ * A worker that is lost is noticed after at most this and the interval: 15 s. It renews its locks every 5 s, from
+ * a main thread that never blocks.
+ */
+const LOCK_MS = 10_000;
+const STALLED_INTERVAL_MS = 5000;
+
+/** Events that the stream keeps; nobody reads it, but BullMQ writes several for each job. */
+const EVENTS_KEPT = 1000;
+
+/** First pause before a job that failed by our fault is tried again; each further one is twice as long. */
+const BACKOFF_MS = 500;
+
+type QueueSettings = Pick<
+  QueueOptions,
+  "prefix" | "defaultJobOptions" | "streams" | "skipVersionCheck" | "skipWaitingForReady"
+>;
+
+/** Options of the producing side. */
+export function queueSettings(queue: string, attempts: number): QueueSettings {
+  return {
+    prefix: createKeys(queue).prefix,
+    // `checkRedis` has looked at the version; a producer without Redis fails, it does not wait
+    skipVersionCheck: true,
+    skipWaitingForReady: true,
+    streams: { events: { maxLen: EVENTS_KEPT } },
+    defaultJobOptions: {
+      attempts,
+      backoff: { type: "exponential", delay: BACKOFF_MS },
+      removeOnComplete: true,
+      removeOnFail: true,
+      stackTraceLimit: 1,
+    },
+  };
+}
+
+type WorkerSettings = Pick<
+  WorkerOptions,
+  "prefix" | "lockDuration" | "stalledInterval" | "maxStalledCount" | "removeOnComplete" | "removeOnFail"
+>;
+
+/**
+ * Options of the consuming side. A stalled job is one whose lock nobody renewed: it is taken up again as often as
+ * leaves `attempts` starts in all.
+ */
+export function workerSettings(queue: string, attempts: number): WorkerSettings {
+  return {
+    prefix: createKeys(queue).prefix,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_INTERVAL_MS,
+    maxStalledCount: attempts - 1,
+    removeOnComplete: { count: 0 },
+    removeOnFail: { count: 0 },
+  };
+}
+
+/** Where BullMQ thinks a job is. */
+export type Whereabouts = "waiting" | "active" | "over";
+
+export interface JobQueueOptions {
+  /** A connection that the queue does not close. */
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly attempts: number;
+}
+
+/** The queue from outside: adds jobs, removes them, asks for them. */
+export class JobQueue implements AsyncDisposable {
+  readonly #options: JobQueueOptions;
+  #opened: Promise<Queue<JobReference>> | undefined;
+
+  constructor(options: JobQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Adds a job; nothing happens when it is there already. Throws `redis_unavailable`. */
+  async add(id: string, priority: Priority): Promise<void> {
+    await this.#use((queue) => queue.add("job", { id }, { jobId: id, priority: priorityNumbers[priority] }));
+  }
+
+  /** Removes a job, unless a worker has it in its hands; that worker will find it canceled. */
+  async remove(id: string): Promise<void> {
+    await this.#use((queue) => queue.remove(id));
+  }
+
+  async whereabouts(id: string): Promise<Whereabouts> {
+    const state = await this.#use((queue) => queue.getJobState(id));
+    switch (state) {
+      case "active":
+        return "active";
+      case "completed":
+      case "failed":
+      case "unknown":
+        return "over";
+      default:
+        return "waiting";
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.then(
+      (queue) => queue.close(),
+      () => undefined,
+    );
+  }
+
+  async #use<Result>(action: (queue: Queue<JobReference>) => Promise<Result>): Promise<Result> {
+    return await withRedis(async () => await action(await this.#open()));
+  }
+
+  /** A BullMQ queue whose first commands failed stays broken, so another one is made when it is needed again. */
+  #open(): Promise<Queue<JobReference>> {
+    this.#opened ??= this.#create().catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  async #create(): Promise<Queue<JobReference>> {
+    const { redis, queue: name, attempts } = this.#options;
+    const queue = new Queue<JobReference>(QUEUE_NAME, { connection: redis, ...queueSettings(name, attempts) });
+    // the connection's owner hears of its errors; without a listener here BullMQ would end the process
+    queue.on("error", () => undefined);
+    await queue.waitUntilReady();
+    return queue;
+  }
+}
