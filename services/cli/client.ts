@@ -1,0 +1,102 @@
+/**
+ * The HTTP API as functions. What is refused or cannot be reached is thrown as an {@link ApiError}, whose message is
+ * meant for the user as it is.
+ */
+import * as z from "zod";
+import { jobSchema, type Job } from "../../shared/job.ts";
+
+/** Seconds of one long poll; the API takes up to 60. */
+const POLL_SECONDS = 30;
+
+/** Where the API is, and the key to use it with. */
+export interface ClientOptions {
+  readonly url: string;
+  readonly apiKey: string | undefined;
+}
+
+/** The API refused a request, or did not answer. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+}
+
+/** What the commands need of the API. */
+export interface Client {
+  /** Adds a job; `request` is the body of `POST /v1/jobs`. */
+  submit(request: Readonly<Record<string, unknown>>): Promise<Job>;
+  /** Resolves with the job when nothing will change about it any more. Aborting ends the wait, not the job. */
+  finished(id: string, signal: AbortSignal): Promise<Job>;
+  /** Cancels a job, queued or running. */
+  cancel(id: string): Promise<void>;
+  /** Contents of a file that a job returned. */
+  output(id: string, path: string): Promise<Uint8Array>;
+  /** The body of a GET that the schema describes. */
+  get<Body>(path: string, schema: z.ZodType<Body>): Promise<Body>;
+}
+
+const errorSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    details: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
+  }),
+});
+
+/** Connects to nothing yet: every call is a request of its own. */
+export function createClient({ url, apiKey }: ClientOptions): Client {
+  async function request(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (apiKey !== undefined) headers.set("authorization", `Bearer ${apiKey}`);
+    let response: Response;
+    try {
+      response = await fetch(new URL(path, url), { ...init, headers });
+    } catch (error) {
+      if (init.signal?.aborted === true) throw error;
+      throw new ApiError(`cannot reach ${url}: ${reasonOf(error)}: start it with npm start, or set LONGSHORE_URL`);
+    }
+    if (!response.ok) throw new ApiError(await refusalOf(response, url));
+    return response;
+  }
+
+  async function get<Body>(path: string, schema: z.ZodType<Body>, init: RequestInit = {}): Promise<Body> {
+    const response = await request(path, init);
+    const parsed = schema.safeParse(await response.json());
+    if (!parsed.success)
+      throw new ApiError(`${url} does not answer as longshore does: ${z.prettifyError(parsed.error)}`);
+    return parsed.data;
+  }
+
+  return {
+    get,
+    submit(body) {
+      const headers = { "content-type": "application/json" };
+      return get("/v1/jobs", jobSchema, { method: "POST", headers, body: JSON.stringify(body) });
+    },
+    async finished(id, signal) {
+      for (;;) {
+        const job = await get(`/v1/jobs/${id}?wait=${POLL_SECONDS}`, jobSchema, { signal });
+        if (job.finishedAt !== null) return job;
+      }
+    },
+    async cancel(id) {
+      await request(`/v1/jobs/${id}`, { method: "DELETE" });
+    },
+    async output(id, path) {
+      const encoded = path.split("/").map(encodeURIComponent).join("/");
+      return (await request(`/v1/jobs/${id}/outputs/${encoded}`)).bytes();
+    },
+  };
+}
+
+/** What is behind fetch's `fetch failed`: the system's code where there is one. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (!(cause instanceof Error)) return error instanceof Error ? error.message : String(error);
+  return "code" in cause && cause.code === "ECONNREFUSED" ? "connection refused" : cause.message;
+}
+
+async function refusalOf(response: Response, url: string): Promise<string> {
+  const parsed = errorSchema.safeParse(await response.json().catch(() => undefined));
+  if (!parsed.success) return `${url} answered ${response.status} ${response.statusText}`;
+  const { message, details } = parsed.data.error;
+  return [message, ...details.map((detail) => `${detail.path} ${detail.message}`)].join("\n");
+}

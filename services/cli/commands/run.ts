@@ -1,0 +1,83 @@
+import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
+import { Command, Option } from "commander";
+import type { Config } from "../../../shared/config.ts";
+import { encodeContent } from "../../../shared/content.ts";
+import { limitNames, limitTable } from "../../../shared/limits.ts";
+import { createClient } from "../client.ts";
+import { exitCodeOf } from "../exit-codes.ts";
+import { report } from "../report.ts";
+import { printJob } from "../print-job.ts";
+import { describeRequest, limitOption, type RunOptions } from "../run-request.ts";
+import { saveOutputs } from "../save-outputs.ts";
+
+interface Options extends RunOptions {
+  readonly stdin?: string;
+  readonly json?: true;
+  readonly saveTo: string;
+}
+
+/** `longshore run`: one program, its output on ours, its exit code as ours. */
+export function runCommand(config: () => Config, programWords: readonly string[]): Command {
+  const command = new Command("run")
+    .description("run a program and exit with its exit code")
+    .usage("[options] <files...> [-- words...]")
+    .argument("<files...>", "the program's main file, and further files that it needs")
+    .addOption(new Option("-l, --language <name>", "preset to run it with; guessed from the first file's ending"))
+    .addOption(
+      new Option("-i, --image <reference>", "image to run it in; words after -- are the command").conflicts("language"),
+    )
+    .option("--stdin <file>", "what the program reads from its stdin; - for our own")
+    .option("-e, --env <name=value>", "environment variable; repeatable", collect)
+    .option("-o, --output <glob>", "file to fetch when it is done; repeatable", collect)
+    .option("--save-to <directory>", "where fetched files are put", "outputs")
+    .option("--readonly", "make the root file system read-only, but for /work, /tmp and /dev/shm")
+    .addOption(new Option("--priority <level>", "order among waiting jobs").choices(["low", "normal", "high"]))
+    .option("--json", "print the finished job as JSON instead of the program's output");
+  for (const name of limitNames) command.option(`${limitOption(name)} <number>`, limitTable[name].meaning);
+  return command
+    .addHelpText("after", exitCodeHelp)
+    .action((files: string[], options: Options) => run(config(), files, options, programWords));
+}
+
+const exitCodeHelp = `
+Words after -- are the program's arguments.
+
+Exit codes: the program's own; 128 + n when signal n ended it; 124 when one of its limits did, with a line on stderr;
+125 when it was not run: the API refused it or could not be reached, or the job failed.`;
+
+async function run(config: Config, files: string[], options: Options, programWords: readonly string[]): Promise<void> {
+  const request = await describeRequest(files, options, programWords);
+  const stdin = await readStdin(options.stdin);
+  const client = createClient(config);
+  const { id } = await client.submit({ ...request, stdin: encodeContent(stdin) });
+
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort();
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  let job;
+  try {
+    job = await client.finished(id, interrupted.signal);
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    report(`canceling job ${id}`);
+    await client.cancel(id);
+    job = await client.finished(id, AbortSignal.timeout(10_000));
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  }
+
+  if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
+  else printJob(job);
+  await saveOutputs(client, job, options.saveTo);
+  process.exitCode = exitCodeOf(job);
+}
+
+async function readStdin(file: string | undefined): Promise<Uint8Array> {
+  if (file === undefined) return new Uint8Array();
+  return file === "-" ? buffer(process.stdin) : readFile(file);
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}

@@ -1,0 +1,46 @@
+import { constants } from "node:os";
+import type { Job } from "../../shared/job.ts";
+import type { JobResult } from "../../shared/job-result.ts";
+
+/** Exit codes that are ours; the rest are the program's own. As timeout(1), `docker run` and the shells have them. */
+export const exitCodes = {
+  success: 0,
+  /** One of the limits ended the program; the last line of stderr names it. */
+  limit: 124,
+  /** The program was not run, by no fault of its own: API not reached, request refused, job failed. */
+  ownFailure: 125,
+  /** 128 and the number of the signal that ended the program. */
+  signalBase: 128,
+} as const;
+
+/** The exit code of `longshore run` for a job that is finished. */
+export function exitCodeOf(job: Job): number {
+  if (job.state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
+  return job.result === null ? exitCodes.ownFailure : exitCodeOfResult(job.result);
+}
+
+function exitCodeOfResult(result: JobResult): number {
+  switch (result.outcome) {
+    case "exited":
+      return result.exitCode ?? exitCodes.ownFailure;
+    case "signaled":
+      return exitCodes.signalBase + signalNumber(result.signal);
+    case "build_failed":
+      // The compiler's own; 0 would claim that the program ran.
+      return result.build?.exitCode || 1;
+    case "cpu_limit":
+    case "wall_limit":
+    case "memory_limit":
+    case "output_limit":
+    case "disk_limit":
+    case "process_limit":
+      return exitCodes.limit;
+    default:
+      return result.outcome satisfies never;
+  }
+}
+
+function signalNumber(name: string | null): number {
+  const known = Object.entries(constants.signals).find(([signal]) => signal === name);
+  return known?.[1] ?? constants.signals.SIGKILL;
+}

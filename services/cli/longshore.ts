@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/**
+ * The `longshore` command: a client of the HTTP API, and a front for the programs that look after one machine.
+ *
+ * One file per command under commands/. Words after `--` belong to the program that is run, not to us.
+ */
+import { Command } from "commander";
+import { loadConfig } from "../../shared/config.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
+import { imagesCommand } from "./commands/images.ts";
+import { runCommand } from "./commands/run.ts";
+import { startCommand } from "./commands/start.ts";
+import { workersCommand } from "./commands/workers.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { reportError } from "./report.ts";
+
+// A reader that went away, as in `longshore run … | head`, is the end of the job, not a fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(exitCodes.success);
+});
+
+const separator = process.argv.indexOf("--");
+const own = separator < 0 ? process.argv : process.argv.slice(0, separator);
+const programWords = separator < 0 ? [] : process.argv.slice(separator + 1);
+
+const command = new Command("longshore")
+  .description("run other people's programs, each in a container of its own")
+  .helpCommand(false)
+  .enablePositionalOptions()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "longshore: ")) })
+  .addHelpText("after", "\nLONGSHORE_URL names the API, LONGSHORE_API_KEY the key to use it with.");
+for (const subcommand of [
+  runCommand(() => loadConfig(process.env), programWords),
+  workersCommand(() => loadConfig(process.env)),
+  imagesCommand(),
+  explainCommand(),
+  doctorCommand(),
+  startCommand(),
+]) {
+  command.addCommand(subcommand.copyInheritedSettings(command));
+}
+
+try {
+  await command.parseAsync(own);
+} catch (error) {
+  reportError(error);
+  process.exitCode = exitCodes.ownFailure;
+}

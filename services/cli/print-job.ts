@@ -1,0 +1,46 @@
+import { decodeContent } from "../../shared/content.ts";
+import type { Job } from "../../shared/job.ts";
+import type { JobResult } from "../../shared/job-result.ts";
+import { report } from "./report.ts";
+
+/** Prints what the program wrote, byte for byte, and then, on stderr, what it cannot say itself. */
+export function printJob(job: Job): void {
+  const { result, error } = job;
+  if (result === null) {
+    report(error === null ? `job ${job.id} was canceled` : `job ${job.id} failed: ${error.message} (${error.code})`);
+    return;
+  }
+  if (result.outcome === "build_failed" && result.build !== null) {
+    process.stderr.write(decodeContent(result.build.stdout));
+    process.stderr.write(decodeContent(result.build.stderr));
+  }
+  process.stdout.write(decodeContent(result.stdout));
+  process.stderr.write(decodeContent(result.stderr));
+  const remark = remarkOn(result);
+  if (remark !== undefined) report(remark);
+}
+
+function remarkOn(result: JobResult): string | undefined {
+  switch (result.outcome) {
+    case "exited":
+      return undefined;
+    case "signaled":
+      return `ended by ${result.signal ?? "a signal"}`;
+    case "build_failed":
+      return "the build failed, so the program was not run";
+    case "cpu_limit":
+      return `cpu_limit: ended after ${Math.round(result.usage.cpuTimeMs)} ms of CPU time: raise --cpu-time-ms`;
+    case "wall_limit":
+      return `wall_limit: ended after ${Math.round(result.usage.wallTimeMs)} ms: raise --wall-time-ms`;
+    case "memory_limit":
+      return "memory_limit: ended as it was out of memory: raise --memory-bytes";
+    case "output_limit":
+      return "output_limit: ended as it wrote too much: raise --output-bytes";
+    case "disk_limit":
+      return "disk_limit: failed with its disk full: raise --disk-bytes";
+    case "process_limit":
+      return "process_limit: failed with too many processes: raise --processes";
+    default:
+      return result.outcome satisfies never;
+  }
+}
