@@ -1,0 +1,83 @@
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { type Digest, hexOf, isDigest } from "./digest.ts";
+import { syncDirectory, writeFileDurably } from "./durable.ts";
+import { describeLayer } from "./layer-tar.ts";
+import { runCommand } from "./process.ts";
+
+/** A layer on disk, ready to be a lower directory of an overlay mount. */
+export interface StoredLayer {
+  /** Diff id: sha256 of the layer's uncompressed tar. */
+  readonly digest: Digest;
+  /** The directory, owned by ids 0 to 65535; deletions are in overlayfs's own form. */
+  readonly path: string;
+  /** Size of the uncompressed tar. */
+  readonly bytes: number;
+}
+
+const layerRecord = z.object({ bytes: z.int().nonnegative() });
+
+/**
+ * Unpacked layers, each a directory named by its diff id, with a record of its size beside it.
+ *
+ * A layer appears by one rename of a finished, synced directory, after its record: whoever sees the directory
+ * sees all of it. Layers are never changed afterwards, containers of many users have them mounted.
+ */
+export class LayerStore {
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  static async open(directory: string): Promise<LayerStore> {
+    await mkdir(join(directory, "sha256"), { recursive: true });
+    return new LayerStore(join(directory, "sha256"));
+  }
+
+  async get(digest: Digest): Promise<StoredLayer | undefined> {
+    const path = this.#pathOf(digest);
+    if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+    const record = layerRecord.parse(JSON.parse(await readFile(`${path}.json`, "utf8")));
+    return { digest, path, bytes: record.bytes };
+  }
+
+  async list(): Promise<StoredLayer[]> {
+    const digests = (await readdir(this.#directory)).map((name) => `sha256:${name}`).filter(isDigest);
+    const layers = await Promise.all(digests.map((digest) => this.get(digest)));
+    return layers.filter((layer) => layer !== undefined);
+  }
+
+  /**
+   * Makes a directory of the same file system a layer. The directory is gone afterwards: moved, or removed when
+   * the store has a layer of the same content already.
+   */
+  async commit(directory: string): Promise<StoredLayer> {
+    const { diffId, bytes } = await describeLayer(directory);
+    const path = this.#pathOf(diffId);
+    if ((await this.get(diffId)) === undefined) {
+      // syncfs(2): thousands of files reach the disk in one call instead of an fsync each.
+      await runCommand("sync", ["--file-system", directory], { environment: { PATH: process.env["PATH"] ?? "" } });
+      await writeFileDurably(`${path}.json`, `${JSON.stringify({ bytes })}\n`);
+      await moveUnlessPresent(directory, path);
+      await syncDirectory(this.#directory);
+    }
+    await rm(directory, { recursive: true, force: true });
+    return { digest: diffId, path, bytes };
+  }
+
+  #pathOf(digest: Digest): string {
+    return join(this.#directory, hexOf(digest));
+  }
+}
+
+/** Another process may have committed the same layer since we looked: content-addressed, so either one will do. */
+async function moveUnlessPresent(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && (error.code === "ENOTEMPTY" || error.code === "EEXIST")))
+      throw error;
+  }
+}
