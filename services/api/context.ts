@@ -1,0 +1,78 @@
+/** What the routes of one API have in common. */
+import type { Redis } from "ioredis";
+import type { Config } from "../../shared/config.ts";
+import { createJobRequestSchema, type JobRequestSchema } from "../../shared/job-request.ts";
+import { JobSignals } from "../../shared/job-signals.ts";
+import { JobStore } from "../../shared/job-store.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { Presets } from "../../shared/presets.ts";
+import { JobQueue } from "../../shared/queue.ts";
+import { connectRedis, type ConnectionRole } from "../../shared/redis.ts";
+import { WorkerRegistry } from "../../shared/workers.ts";
+import { createApiMetrics, type ApiMetrics } from "./api-metrics.ts";
+
+export interface ApiOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly presets: Presets;
+}
+
+export interface ApiContext extends ApiOptions, AsyncDisposable {
+  readonly redis: Redis;
+  readonly store: JobStore;
+  readonly queue: JobQueue;
+  /** Of the channel on which finished jobs are published. */
+  readonly finished: JobSignals;
+  readonly workers: WorkerRegistry;
+  readonly metrics: ApiMetrics;
+  readonly requestSchema: JobRequestSchema;
+  /** Aborted when the API is about to stop: who waits is answered. */
+  readonly closing: AbortSignal;
+  /** Aborts {@link closing}. */
+  stopWaiting(): void;
+}
+
+/** Opens the connections; they come up, and come back, by themselves. */
+export function createContext(options: ApiOptions): ApiContext {
+  const { config, logger } = options;
+  const connect = (role: ConnectionRole): Redis => connectAndReport(config.redisUrl, role, logger);
+  const redis = connect("producer");
+  const subscriber = connect("subscriber");
+  const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds });
+  const queue = new JobQueue({ redis, queue: config.queue, attempts: config.attempts });
+  const finished = new JobSignals(subscriber, redis, store.keys.finishedChannel);
+  const closing = new AbortController();
+  return {
+    ...options,
+    redis,
+    store,
+    queue,
+    finished,
+    workers: new WorkerRegistry(redis, config.queue),
+    metrics: createApiMetrics({ redis, queue: config.queue, waiting: () => finished.size }),
+    requestSchema: createJobRequestSchema(config.maxima),
+    closing: closing.signal,
+    stopWaiting: () => closing.abort(),
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      finished[Symbol.dispose]();
+      await queue[Symbol.asyncDispose]();
+      redis.disconnect();
+      subscriber.disconnect();
+    },
+  };
+}
+
+/** Says once that Redis is away, and once that it is back; a connection tries again every second. */
+function connectAndReport(url: string, role: ConnectionRole, logger: Logger): Redis {
+  let state: "up" | "away" = "up";
+  const redis = connectRedis(url, role, (error) => {
+    if (state === "up") logger.warn({ err: error, role }, "redis is away");
+    state = "away";
+  });
+  redis.on("ready", () => {
+    if (state === "away") logger.info({ role }, "redis is back");
+    state = "up";
+  });
+  return redis;
+}

@@ -1,0 +1,159 @@
+/** `/v1/jobs`: posts, shows and cancels jobs. */
+import type { Request, Response } from "express";
+import * as z from "zod";
+import { LongshoreError } from "../../../shared/errors.ts";
+import { isFinished, jobIdSchema, jobSchema, type Job } from "../../../shared/job.ts";
+import { parseJobRequest } from "../../../shared/job-request.ts";
+import type { Idempotency } from "../../../shared/job-store.ts";
+import { resolveRequest } from "../../../shared/presets.ts";
+import { cancelJob, submitJob } from "../../../shared/submit.ts";
+import { clientOf } from "../authenticate.ts";
+import type { ApiContext } from "../context.ts";
+import { jsonContent } from "../openapi-document.ts";
+import { createJsonReader } from "../read-json.ts";
+import { parameterOf, type Route } from "../route.ts";
+import { parseWait, waitQuerySchema, waitUntilAnswer } from "../wait.ts";
+
+const idParameters = z.object({ id: jobIdSchema });
+
+/** Printable ASCII, as a header can carry it, bounded so that it can be hashed without a thought. */
+const idempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,255}$/);
+
+const location = z.string().meta({ description: "path of the job" });
+
+const jobContent = jsonContent(jobSchema);
+
+export function jobRoutes(context: ApiContext): Route[] {
+  return [postJob(context), getJob(context), deleteJob(context)];
+}
+
+function postJob(context: ApiContext): Route {
+  const { config, store, queue, metrics, presets, requestSchema } = context;
+  const readJson = createJsonReader(config.bodyBytes);
+
+  async function accept(request: Request, response: Response): Promise<Job> {
+    const checked = parseJobRequest(requestSchema, await readJson(request, response));
+    const idempotency = readIdempotency(request, checked);
+    const { status, job } = await submitJob(store, queue, resolveRequest(checked, presets, config.maxima), {
+      queueLimit: config.queueLimit,
+      ...(idempotency === undefined ? {} : { idempotency }),
+    });
+    if (status === "accepted") metrics.countAccepted();
+    else response.set("idempotency-replayed", "true");
+    return job;
+  }
+
+  return {
+    method: "post",
+    path: "/v1/jobs",
+    operation: {
+      summary: "Post a job",
+      description: "Queues a job. With wait, the answer comes when the job is finished or the time is up.",
+      operationId: "postJob",
+      tags: ["jobs"],
+      requestParams: {
+        query: waitQuerySchema,
+        header: z.object({ "idempotency-key": idempotencyKeySchema.optional() }),
+      },
+      requestBody: { required: true, content: { "application/json": { schema: requestSchema } } },
+      responses: {
+        "200": { description: "the job is finished", headers: z.object({ location }), content: jobContent },
+        "202": { description: "the job is accepted", headers: z.object({ location }), content: jobContent },
+      },
+    },
+    errors: [
+      "invalid_request",
+      "invalid_json",
+      "idempotency_conflict",
+      "body_too_large",
+      "unsupported_media_type",
+      "queue_full",
+      "redis_unavailable",
+    ],
+    async handle(request, response) {
+      try {
+        const seconds = parseWait(request.query);
+        const job = await accept(request, response);
+        response.location(`/v1/jobs/${job.id}`);
+        sendJob(context, response, await waitUntilAnswer(context, response, job, seconds), "accepted");
+      } catch (error) {
+        if (error instanceof LongshoreError) metrics.countRejected(error.code);
+        throw error;
+      }
+    },
+  };
+}
+
+function getJob(context: ApiContext): Route {
+  return {
+    method: "get",
+    path: "/v1/jobs/{id}",
+    operation: {
+      summary: "Show a job",
+      description: "With wait, the answer comes when the job is finished or the time is up.",
+      operationId: "getJob",
+      tags: ["jobs"],
+      requestParams: { path: idParameters, query: waitQuerySchema },
+      responses: {
+        "200": { description: "the job", content: jobContent },
+        "202": { description: "with wait: the time is up and the job is not finished", content: jobContent },
+      },
+    },
+    errors: ["invalid_request", "job_not_found", "redis_unavailable"],
+    async handle(request, response) {
+      const seconds = parseWait(request.query);
+      const job = await context.store.get(readId(request));
+      if (job === undefined) throw new LongshoreError("job_not_found");
+      const latest = await waitUntilAnswer(context, response, job, seconds);
+      sendJob(context, response, latest, seconds === undefined ? "shown" : "accepted");
+    },
+  };
+}
+
+function deleteJob(context: ApiContext): Route {
+  return {
+    method: "delete",
+    path: "/v1/jobs/{id}",
+    operation: {
+      summary: "Cancel a job",
+      description: "A queued job is canceled at once, a running one as soon as its worker has ended it.",
+      operationId: "cancelJob",
+      tags: ["jobs"],
+      requestParams: { path: idParameters },
+      responses: {
+        "200": { description: "the job is finished: canceled by this request, or before it", content: jobContent },
+        "202": { description: "the worker that runs the job has been told", content: jobContent },
+      },
+    },
+    errors: ["job_not_found", "redis_unavailable"],
+    async handle(request, response) {
+      sendJob(context, response, await cancelJob(context.store, context.queue, readId(request)), "accepted");
+    },
+  };
+}
+
+/** `accepted`: an unfinished job is answered with 202, since something is still to come. */
+function sendJob(context: ApiContext, response: Response, job: Job, meaning: "accepted" | "shown"): void {
+  // The client has gone while it waited.
+  if (response.destroyed) return;
+  if (context.closing.aborted) response.set("connection", "close");
+  response.status(meaning === "shown" || isFinished(job) ? 200 : 202).json(job);
+}
+
+/** Throws `job_not_found` for what is no id at all: no job has it. */
+function readId(request: Request): string {
+  const parsed = jobIdSchema.safeParse(parameterOf(request, "id"));
+  if (!parsed.success) throw new LongshoreError("job_not_found");
+  return parsed.data.toLowerCase();
+}
+
+function readIdempotency(request: Request, body: unknown): Idempotency | undefined {
+  const key = request.headers["idempotency-key"];
+  if (key === undefined) return undefined;
+  const parsed = idempotencyKeySchema.safeParse(key);
+  if (!parsed.success) {
+    const details = [{ path: "idempotency-key", message: "is not 1 to 255 printable characters of ASCII" }];
+    throw new LongshoreError("invalid_request", { details });
+  }
+  return { key: parsed.data, owner: clientOf(request), body };
+}

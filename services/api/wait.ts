@@ -1,0 +1,53 @@
+/** `?wait=SECONDS`: the answer comes when the job is finished, or when the time is up. */
+import type { Response } from "express";
+import * as z from "zod";
+import { LongshoreError } from "../../shared/errors.ts";
+import { isFinished, type Job } from "../../shared/job.ts";
+import { issuesToDetails } from "../../shared/validation.ts";
+import { waitForJob } from "../../shared/wait-for-job.ts";
+import type { ApiContext } from "./context.ts";
+
+/** Longest wait in seconds; proxies tend to give a request up after a minute. */
+export const MAX_WAIT_SECONDS = 60;
+
+const secondsSchema = z
+  .string()
+  .regex(/^\d{1,2}(\.\d{1,3})?$/, { error: `is not a number of seconds from 0 to ${MAX_WAIT_SECONDS}` })
+  .refine((text) => Number(text) <= MAX_WAIT_SECONDS, { error: `is more than ${MAX_WAIT_SECONDS} seconds` })
+  .meta({ description: "seconds to wait for the job to finish, 0 to 60; decimals are allowed", examples: ["10"] });
+
+/** The query of routes that can wait. */
+export const waitQuerySchema = z.strictObject({ wait: secondsSchema.optional() });
+
+/** Seconds to wait, or nothing when the client did not ask. Throws `invalid_request`. */
+export function parseWait(query: unknown): number | undefined {
+  const parsed = waitQuerySchema.safeParse(query);
+  if (!parsed.success) throw new LongshoreError("invalid_request", { details: issuesToDetails(parsed.error.issues) });
+  return parsed.data.wait === undefined ? undefined : Number(parsed.data.wait);
+}
+
+/**
+ * Waits for a job until it is finished, the time is up, the client has gone or the API is about to stop; resolves
+ * with the job as it is then.
+ */
+export async function waitUntilAnswer(
+  context: ApiContext,
+  response: Response,
+  job: Job,
+  seconds: number | undefined,
+): Promise<Job> {
+  if (seconds === undefined || seconds === 0 || isFinished(job)) return job;
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  const timer = setTimeout(stop, seconds * 1000);
+  response.once("close", stop);
+  context.closing.addEventListener("abort", stop, { once: true });
+  if (context.closing.aborted) stop();
+  try {
+    return await waitForJob(context.store, context.finished, job, controller.signal);
+  } finally {
+    clearTimeout(timer);
+    response.off("close", stop);
+    context.closing.removeEventListener("abort", stop);
+  }
+}
