@@ -71,14 +71,7 @@ export interface ContainerSpec {
  * what the kernel did (memory), what the program ran into and failed of (processes, disk), how it ended itself.
  */
 export type Outcome =
-  | "exited"
-  | "signaled"
-  | "cpu_limit"
-  | "wall_limit"
-  | "memory_limit"
-  | "output_limit"
-  | "disk_limit"
-  | "process_limit";
+  "exited" | "signaled" | "cpu_limit" | "wall_limit" | "memory_limit" | "output_limit" | "disk_limit" | "process_limit";
 
 /** What was written to stdout or stderr. */
 export interface OutputStream {

@@ -1,0 +1,171 @@
+import { describe, expect, it } from "vitest";
+import { explainSteps } from "../../../worker/container/explain.ts";
+import { CAP_LAST_CAP } from "../../../worker/linux/constants.ts";
+import { calls, samplePlan, sampleSlot, sampleSpec, stepsOf } from "./sample.ts";
+
+describe("the plan of a container", () => {
+  it("is the same for the same input", () => {
+    expect(explainSteps(samplePlan().steps)).toBe(explainSteps(samplePlan().steps));
+  });
+
+  it("makes init in new mount, process, network, ipc and uts namespaces, as a child of the worker", () => {
+    const text = explainSteps([samplePlan().init]);
+    expect(text).toContain("CLONE_PARENT|CLONE_NEWNS|CLONE_NEWPID|CLONE_NEWNET|CLONE_NEWIPC|CLONE_NEWUTS");
+  });
+
+  it("joins every v1 cgroup before it makes them the root of the cgroup namespace", () => {
+    const steps = stepsOf(samplePlan(), "init", "cgroup");
+    expect(calls(steps)).toEqual(["openat", "write", "close", "openat", "write", "close", "unshare"]);
+  });
+
+  it("is born in its cgroup on v2", () => {
+    const plan = samplePlan({}, { cgroup: { directory: "/cgroup/c" } });
+    expect(explainSteps([plan.init])).toContain("CLONE_INTO_CGROUP");
+    expect(calls(stepsOf(plan, "init", "cgroup"))).toEqual(["unshare"]);
+    const [open] = stepsOf(plan, "slot", "cgroup");
+    expect(open?.arguments[1]).toEqual({ kind: "string", text: "/cgroup/c" });
+  });
+
+  it("stacks the layers topmost first, under a writable one", () => {
+    const options = stepsOf(samplePlan(), "slot", "union mount")
+      .filter((step) => step.call === "fsconfig")
+      .map((step) => step.arguments[2])
+      .filter((option) => typeof option === "object" && option.kind === "string")
+      .map((option) => option.text);
+    expect(options).toEqual([
+      "size",
+      "nr_inodes",
+      "mode",
+      "uid",
+      "gid",
+      "lowerdir+",
+      "lowerdir+",
+      "lowerdir+",
+      "upperdir",
+      "workdir",
+    ]);
+  });
+
+  it("has no upper layer under a read-only root, and mounts the scratch on /work", () => {
+    const plan = samplePlan({ rootfs: "readonly" });
+    expect(explainSteps(plan.steps)).not.toContain("upperdir");
+    const mountPoints = stepsOf(plan, "init", "temporary file systems").filter((step) => step.call === "openat2");
+    expect(mountPoints.map((step) => step.arguments[1])).toEqual([
+      { kind: "string", text: "dev/shm" },
+      { kind: "string", text: "tmp" },
+      { kind: "string", text: "work" },
+    ]);
+  });
+
+  it("names layers by path where the kernel cannot take descriptors", () => {
+    const text = explainSteps(samplePlan({}, {}, { overlay: "paths" }).steps);
+    expect(text).toContain("lowerdir=/data/staging/layers/0:/data/staging/layers/1");
+    expect(text).not.toContain("lowerdir+");
+  });
+
+  it("opens every mount point within the container's root", () => {
+    const plan = samplePlan();
+    const targets = plan.steps.filter((step) => step.actor === "init" && step.call === "openat2");
+    expect(targets.length).toBeGreaterThanOrEqual(3);
+    for (const step of targets) {
+      expect(step.arguments[0]).toEqual({ kind: "result", step: plan.mounts.root });
+      expect(explainSteps([step])).toContain("RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS");
+    }
+  });
+
+  it("masks what tells about the host", () => {
+    const masked = stepsOf(samplePlan(), "init", "proc").filter((step) => step.call === "openat");
+    expect(masked.map((step) => step.arguments[1])).toEqual([
+      { kind: "string", text: "keys" },
+      { kind: "string", text: "acpi" },
+    ]);
+  });
+
+  it("detaches the old root before anything runs", () => {
+    expect(calls(stepsOf(samplePlan(), "init", "pivot_root"))).toEqual([
+      "move_mount",
+      "fchdir",
+      "pivot_root",
+      "umount2",
+      "chdir",
+    ]);
+  });
+
+  it("gives up ids, capabilities and system calls in this order before it forks the payload", () => {
+    const plan = samplePlan();
+    const order = plan.steps.filter((step) => step.actor === "init").map((step) => step.purpose);
+    const purposes = order.filter((purpose, index) => purpose !== order[index - 1]);
+    const from = purposes.indexOf("pivot_root", 5);
+    expect(purposes.slice(from)).toEqual([
+      "pivot_root",
+      "user ids",
+      "capabilities",
+      "lifetime",
+      "descriptors",
+      "seccomp",
+      "accounting",
+      "exec",
+      "capabilities",
+      "descriptors",
+      "accounting",
+    ]);
+  });
+
+  it("drops every capability from the bounding set and sets no_new_privs", () => {
+    const steps = stepsOf(samplePlan(), "init", "capabilities").filter((step) => step.call === "prctl");
+    const dropped = steps.filter((step) => explainSteps([step]).includes("PR_CAPBSET_DROP"));
+    expect(dropped.map((step) => step.arguments[1])).toEqual(
+      Array.from({ length: CAP_LAST_CAP + 1 }, (_, index) => index),
+    );
+    expect(explainSteps(steps)).toContain("PR_SET_NO_NEW_PRIVS");
+  });
+
+  it("asks whether the worker still lives after it has armed the death signal", () => {
+    expect(calls(stepsOf(samplePlan(), "init", "lifetime"))).toEqual(["prctl", "ppoll"]);
+  });
+
+  it("limits, then changes ids, then executes in the payload", () => {
+    expect(calls(stepsOf(samplePlan(), "payload"))).toEqual([
+      ...["prlimit64", "prlimit64", "prlimit64", "prlimit64"],
+      ...["setresgid", "setresuid", "capset", "setsid"],
+      ...["umask", "chdir", "execve", "execve"],
+    ]);
+  });
+
+  it("looks a command up in the PATH of its own environment, and takes a path as it is", () => {
+    const paths = (plan: ReturnType<typeof samplePlan>): unknown[] =>
+      stepsOf(plan, "payload", "exec")
+        .filter((step) => step.call === "execve")
+        .map((step) => step.arguments[0]);
+    expect(paths(samplePlan())).toEqual([
+      { kind: "string", text: "/usr/bin/python3" },
+      { kind: "string", text: "/bin/python3" },
+    ]);
+    expect(paths(samplePlan({ command: ["./a.out"] }))).toEqual([{ kind: "string", text: "./a.out" }]);
+  });
+
+  it("closes a written file before the program runs, or it could not be executed", () => {
+    const files = stepsOf(samplePlan(), "slot", "files");
+    expect(calls(files)).toEqual(["mkdirat", "openat2", "fchown", "openat2", "write", "fchown", "close"]);
+  });
+
+  it("gives files to the run's user in the slot's range of ids", () => {
+    const [, , owner] = stepsOf(samplePlan({ user: { uid: 7, gid: 8 } }), "slot", "files");
+    expect(owner?.arguments.slice(1)).toEqual([sampleSlot.idBase + 7, sampleSlot.idBase + 8]);
+  });
+
+  it("makes each directory on the way to a file once", () => {
+    const file = (path: string) => ({ path, content: new Uint8Array(), executable: false });
+    const plan = samplePlan({ files: [file("a/b/one"), file("a/b/two"), file("a/three")] });
+    const made = stepsOf(plan, "slot", "files").filter((step) => step.call === "mkdirat");
+    expect(made.map((step) => step.arguments[1])).toEqual(["work", "a", "b"].map((text) => ({ kind: "string", text })));
+  });
+
+  it("limits open files, stack, file size and core dumps of each process", () => {
+    const text = explainSteps(stepsOf(samplePlan(), "payload", "limits"));
+    expect(text).toContain(`RLIMIT_NOFILE, {rlim_cur=${sampleSpec.limits.openFiles}, rlim_max=256}`);
+    expect(text).toContain("RLIMIT_STACK, {rlim_cur=67108864");
+    expect(text).toContain("RLIMIT_FSIZE, {rlim_cur=67108864");
+    expect(text).toContain("RLIMIT_CORE, {rlim_cur=0, rlim_max=0}");
+  });
+});

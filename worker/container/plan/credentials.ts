@@ -1,0 +1,52 @@
+import { CAP_LAST_CAP, CLONE, KEYCTL, PR, SECCOMP } from "../../linux/constants.ts";
+import { flags, NULL, words } from "./arguments.ts";
+import type { HostFacts, SlotFacts } from "./facts.ts";
+import { type Step, type StepWriter, writeSteps } from "./step.ts";
+
+/** `struct __user_cap_header_struct` for version 3 and the calling process, in one word. */
+const CAPABILITY_VERSION_3 = 0x20080522;
+
+/**
+ * init gives up the host: its keyrings, its ids, every capability it could hand down. What the payload still needs (to
+ * take another id) it has in the slot's user namespace only.
+ */
+export function enterUserNamespace(steps: Step[], slot: SlotFacts): void {
+  const step = writeSteps(steps, "init", "user ids");
+  step("keyctl", flags(KEYCTL, "KEYCTL_JOIN_SESSION_KEYRING"), NULL);
+  step("setns", slot.userNamespace, flags(CLONE, "CLONE_NEWUSER"));
+  step("setgroups", 0, NULL);
+  step("setresgid", 0, 0, 0);
+  step("setresuid", 0, 0, 0);
+}
+
+/** Nothing executed from here on gains a capability, whatever the file says (capabilities(7), bounding set). */
+export function boundCapabilities(steps: Step[]): void {
+  const step = writeSteps(steps, "init", "capabilities");
+  for (let capability = 0; capability <= CAP_LAST_CAP; capability++) {
+    step.mayFail("prctl", flags(PR, "PR_CAPBSET_DROP"), capability, 0, 0, 0);
+  }
+  step("prctl", flags(PR, "PR_SET_NO_NEW_PRIVS"), 1, 0, 0, 0);
+}
+
+/** The filter is inherited by the payload; init runs under it as well. */
+export function filterSystemCalls(steps: Step[], host: HostFacts): void {
+  const step = writeSteps(steps, "init", "seccomp");
+  step("seccomp", flags(SECCOMP, "SECCOMP_SET_MODE_FILTER"), 0, { kind: "program", instructions: host.seccomp });
+}
+
+/** Nothing of the worker's stays open but 0, 1 and 2. */
+export function closeDescriptors(steps: Step[]): void {
+  writeSteps(steps, "init", "descriptors")("close_range", 3, { kind: "constant", value: 0xffffffff, text: "~0U" }, 0);
+}
+
+/** Clears the effective, permitted and inheritable capabilities of the calling process. */
+export function clearCapabilities(step: StepWriter): void {
+  step("capset", words("{_LINUX_CAPABILITY_VERSION_3, 0}", CAPABILITY_VERSION_3), words("{0, 0, 0}", 0, 0, 0));
+}
+
+/** init, alone again: it has nothing left to do but wait, and keeps nothing to do more with. */
+export function forgetPrivileges(steps: Step[]): void {
+  clearCapabilities(writeSteps(steps, "init", "capabilities"));
+  // The payload's copies of the pipes must be the last ones, or a reader would not see their end.
+  writeSteps(steps, "init", "descriptors")("close_range", 0, { kind: "constant", value: 0xffffffff, text: "~0U" }, 0);
+}

@@ -1,0 +1,63 @@
+import { RLIMIT, SIGNAL } from "../../linux/constants.ts";
+import type { ContainerLimits, ContainerSpec } from "../spec.ts";
+import { flags, mode, NULL, string, words } from "./arguments.ts";
+import { clearCapabilities } from "./credentials.ts";
+import { type Argument, type Step, writeSteps } from "./step.ts";
+
+/** Where commands are looked up when the environment has no PATH: as execvp(3) and Debian's login do. */
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** init makes the payload; returns the step whose result is its process id inside the container. */
+export function forkPayload(steps: Step[]): Step {
+  const step = writeSteps(steps, "init", "exec");
+  // clone and not clone3, which the filter refuses: its flags lie in memory, where no filter can read them.
+  return step.controlled({ kind: "fork" }, "clone", flags(SIGNAL, "SIGCHLD"), NULL, NULL, NULL, 0);
+}
+
+/** File mode creation mask of the program, as a login gives it. */
+const UMASK = 0o022;
+
+/** Resource limits of a single process; those of the container as a whole are its cgroup's. */
+export function limitResources(steps: Step[], limits: ContainerLimits): void {
+  const step = writeSteps(steps, "payload", "limits");
+  const limit = (resource: keyof typeof RLIMIT, value: number): void => {
+    const text = `{rlim_cur=${value}, rlim_max=${value}}`;
+    step("prlimit64", 0, flags(RLIMIT, resource), words(text, value, value), NULL);
+  };
+  limit("RLIMIT_NOFILE", limits.openFiles);
+  limit("RLIMIT_STACK", limits.stackBytes);
+  limit("RLIMIT_FSIZE", limits.fileBytes);
+  limit("RLIMIT_CORE", 0);
+}
+
+/** The payload becomes the run's user, without a capability, and leads a session without a terminal. */
+export function becomeUser(steps: Step[], user: ContainerSpec["user"]): void {
+  const step = writeSteps(steps, "payload", "user ids");
+  step("setresgid", user.gid, user.gid, user.gid);
+  step("setresuid", user.uid, user.uid, user.uid);
+  clearCapabilities(writeSteps(steps, "payload", "capabilities"));
+  step("setsid");
+}
+
+/** The payload becomes the command. A failure in here is the command's (not found, not executable), not ours. */
+export function executeCommand(steps: Step[], spec: ContainerSpec): void {
+  const step = writeSteps(steps, "payload", "exec");
+  const vector: Argument = { kind: "strings", list: spec.command };
+  const environment: Argument = {
+    kind: "strings",
+    list: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
+  };
+  step("umask", mode(UMASK));
+  step("chdir", string(spec.workingDirectory));
+  const candidates = commandPaths(spec.command[0], spec.environment["PATH"] ?? DEFAULT_PATH);
+  const last = candidates.pop() ?? spec.command[0];
+  for (const path of candidates) step.mayFail("execve", string(path), vector, environment);
+  step("execve", string(last), vector, environment);
+}
+
+/** The paths at which a command may be found, in order; execve itself is the test. */
+function commandPaths(name: string, path: string): string[] {
+  if (name.includes("/")) return [name];
+  // An empty entry is the current directory (POSIX, 8.3).
+  return path.split(":").map((directory) => (directory === "" ? `./${name}` : `${directory}/${name}`));
+}

@@ -1,0 +1,80 @@
+import type { ContainerSpec } from "../spec.ts";
+import { resultOf } from "./arguments.ts";
+import { beginAccounting, endPreparation, joinCgroup, type PreparationRooms } from "./cgroup.ts";
+import {
+  boundCapabilities,
+  closeDescriptors,
+  enterUserNamespace,
+  filterSystemCalls,
+  forgetPrivileges,
+} from "./credentials.ts";
+import { makeDevices } from "./devices.ts";
+import type { HostFacts, SlotFacts } from "./facts.ts";
+import { writeFiles } from "./files.ts";
+import { bringUpLoopback, dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
+import { becomeUser, executeCommand, forkPayload, limitResources } from "./payload.ts";
+import { attachRoot, pivotRoot } from "./pivot-root.ts";
+import { mountProc } from "./proc.ts";
+import { awaitPayload, type EndingRooms } from "./reaping.ts";
+import type { Step } from "./step.ts";
+import { mountTemporary } from "./temporary.ts";
+import { mountUnion, type UnionMount } from "./union-mount.ts";
+
+/** Everything that will happen for one container. */
+export interface Plan {
+  readonly steps: readonly Step[];
+  /** The mounts that the slot reads from when the container has ended. */
+  readonly mounts: UnionMount;
+  /** The step that makes init; its result is init's process id, as the worker sees it. */
+  readonly init: Step;
+  /** Where init leaves what the slot reports. */
+  readonly rooms: PreparationRooms & EndingRooms;
+}
+
+/**
+ * The plan of a container: a pure function, without effect and without a look at the machine.
+ *
+ * @param spec what is to be run
+ * @param slot what the slot has prepared for it
+ * @param host what was found out about the machine at start
+ */
+export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFacts): Plan {
+  const steps: Step[] = [];
+
+  // The slot: what must be there before, and can be read afterwards.
+  const mounts = mountUnion(steps, spec, slot, host);
+  writeFiles(steps, spec, slot, mounts);
+
+  // The launcher, then init with the host's root still in sight.
+  const init = enterNamespaces(steps, slot);
+  joinCgroup(steps, slot);
+  const beginning = beginAccounting(steps);
+  bringUpLoopback(steps);
+  nameHost(steps);
+  const root = resultOf(mounts.root);
+  attachRoot(steps, slot, root);
+  mountProc(steps, root, slot, host);
+  makeDevices(steps, root);
+  mountTemporary(steps, root, spec, mounts);
+  pivotRoot(steps, root);
+
+  // init gives up what it could do outside.
+  enterUserNamespace(steps, slot);
+  boundCapabilities(steps);
+  dieWithWorker(steps, slot);
+  closeDescriptors(steps);
+  filterSystemCalls(steps, host);
+  const preparation = endPreparation(steps);
+
+  // The payload.
+  const payload = forkPayload(steps);
+  limitResources(steps, spec.limits);
+  becomeUser(steps, spec.user);
+  executeCommand(steps, spec);
+
+  // init again, then the launcher again: each goes on where the process it made left off.
+  forgetPrivileges(steps);
+  const ending = awaitPayload(steps, payload);
+  leaveLauncher(steps);
+  return { steps, mounts, init, rooms: { ...beginning, ...preparation, ...ending } };
+}

@@ -1,0 +1,33 @@
+import { FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, O, OPEN_TREE } from "../../linux/constants.ts";
+import { flags, NULL, resultOf, string } from "./arguments.ts";
+import type { HostFacts, SlotFacts } from "./facts.ts";
+import { attach, HERE, moveTo } from "./mounting.ts";
+import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
+
+/**
+ * /proc of the container's own process namespace. Read-only as a whole, which covers /proc/sys, /proc/irq, /proc/bus,
+ * /proc/fs and /proc/sysrq-trigger with one flag; what tells about the host is hidden behind /dev/null or an empty
+ * directory, as runc and Docker do (OCI `maskedPaths`).
+ */
+export function mountProc(steps: Step[], root: DescriptorArgument, slot: SlotFacts, host: HostFacts): void {
+  const step = writeSteps(steps, "init", "proc");
+  const proc = step("fsopen", string("proc"), flags(FSOPEN, "FSOPEN_CLOEXEC"));
+  step("fsconfig", resultOf(proc), flags(FSCONFIG, "FSCONFIG_CMD_CREATE"), NULL, NULL, 0);
+  const attributes = flags(
+    MOUNT_ATTR,
+    "MOUNT_ATTR_RDONLY",
+    "MOUNT_ATTR_NOSUID",
+    "MOUNT_ATTR_NODEV",
+    "MOUNT_ATTR_NOEXEC",
+  );
+  const mount = resultOf(step("fsmount", resultOf(proc), flags(FSMOUNT, "FSMOUNT_CLOEXEC"), attributes));
+  attach(step, mount, root, "proc");
+
+  const mask = (name: string, source: string): void => {
+    const clone = step("open_tree", HERE, string(source), flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC"));
+    const target = step("openat", mount, string(name), flags(O, "O_PATH", "O_NOFOLLOW", "O_CLOEXEC"));
+    moveTo(step, resultOf(clone), resultOf(target));
+  };
+  for (const name of host.maskedFiles) mask(name, "/dev/null");
+  for (const name of host.maskedDirectories) mask(name, `${slot.staging}/empty`);
+}

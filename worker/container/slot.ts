@@ -1,0 +1,115 @@
+/**
+ * A slot: the place for one container at a time. The main thread holds this class; the work is done in a thread of its
+ * own (slot/thread.ts), which blocks for as long as its container runs.
+ *
+ *   main thread                          slot's thread
+ *   Slot.run(spec) ── piscina ─────────▶ runContainer … ppoll(init, stdout, stderr, wakeUp)
+ *   signal aborted ── eventfd ─────────▶                                        └▶ kill init
+ *   result         ◀── piscina ─────────
+ */
+import { Piscina } from "piscina";
+import type { CgroupRoot } from "../cgroup/cgroup.ts";
+import {
+  type CancellationChannel,
+  closeCancellationChannel,
+  openCancellationChannel,
+  requestCancellation,
+} from "./slot/cancellation.ts";
+import type { SlotTask } from "./slot/thread.ts";
+import type { HostFacts } from "./plan/facts.ts";
+import type { ContainerResult, ContainerSpec } from "./spec.ts";
+
+/** What a slot is made from. */
+export interface SlotOptions {
+  /** Unique among the slots of the worker, from 0. */
+  readonly index: number;
+  /** The host's id of root in this slot's containers; the 65,535 ids above it are the slot's, too. */
+  readonly idBase: number;
+  /** The worker's data directory. */
+  readonly dataDirectory: string;
+  /** Where the worker's cgroup is; it has been prepared (`CgroupHierarchy.prepare`). */
+  readonly cgroups: CgroupRoot;
+  /** What was found out about the machine. */
+  readonly host: HostFacts;
+}
+
+/** What the slot's thread is started with. */
+export interface SlotThreadData extends SlotOptions {
+  readonly cancellation: CancellationChannel;
+}
+
+/** A place for one container at a time. */
+export class Slot implements AsyncDisposable {
+  readonly index: number;
+  readonly #pool: Piscina<SlotTask, ContainerResult | undefined>;
+  readonly #cancellation: CancellationChannel;
+  #runs = 0;
+
+  private constructor(
+    index: number,
+    pool: Piscina<SlotTask, ContainerResult | undefined>,
+    channel: CancellationChannel,
+  ) {
+    this.index = index;
+    this.#pool = pool;
+    this.#cancellation = channel;
+  }
+
+  /**
+   * Starts the slot's thread and has it make its namespaces.
+   * @throws when the machine does not allow it (see `longshore doctor`)
+   */
+  static async open(options: SlotOptions): Promise<Slot> {
+    const cancellation = openCancellationChannel();
+    const workerData: SlotThreadData = { ...options, cancellation };
+    const pool = new Piscina<SlotTask, ContainerResult | undefined>({
+      filename: new URL("slot/thread.ts", import.meta.url).href,
+      name: "default",
+      minThreads: 1,
+      maxThreads: 1,
+      concurrentTasksPerWorker: 1,
+      workerData,
+      // Descriptors are opened and closed through the kernel's interface, which Node's book-keeping does not see.
+      trackUnmanagedFds: false,
+    });
+    const slot = new Slot(options.index, pool, cancellation);
+    try {
+      await pool.run({ kind: "open" });
+    } catch (error) {
+      await slot[Symbol.asyncDispose]();
+      throw error;
+    }
+    return slot;
+  }
+
+  /**
+   * Runs one container. Call it only when the last run has settled: a slot has one place.
+   *
+   * @param signal ends the container when aborted; the result is then `canceled`
+   * @throws when the slot's thread died; the next run gets a new one
+   */
+  async run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult> {
+    if (signal.aborted) return { kind: "canceled" };
+    const run = ++this.#runs;
+    const cancel = (): void => requestCancellation(this.#cancellation, run);
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      const result = await this.#pool.run({ kind: "run", run, spec });
+      if (result === undefined) throw new Error("the slot answered a run without a result");
+      return result;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Lets go of a layer that a run kept (`keepLayerAs`). */
+  async release(name: string): Promise<void> {
+    await this.#pool.run({ kind: "release", name });
+  }
+
+  /** Ends the slot's thread, and with it whatever runs in it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.destroy();
+    closeCancellationChannel(this.#cancellation);
+  }
+}

@@ -1,0 +1,153 @@
+import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
+import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
+import { addressOf, cString, mustCall } from "../../linux/libc.ts";
+import { openProcess } from "../../linux/process.ts";
+import { prepareInitLayer } from "../init-layer.ts";
+import type { HeldDescriptor, HostFacts, MountedLayer, SlotFacts } from "../plan/facts.ts";
+import type { SlotSteps } from "../interpret.ts";
+import type { UnionMount } from "../plan/union-mount.ts";
+import type { Layer } from "../spec.ts";
+import { openUserNamespace } from "./user-namespace.ts";
+
+/** A writable layer that a run left to later ones of its slot. */
+export interface KeptLayer {
+  /** The layer's directory, on a tmpfs of its own. */
+  readonly layer: MountedLayer;
+  /** Descriptor of that tmpfs' mount: while it is open, the layer can be mounted. */
+  readonly mount: number;
+}
+
+const MOUNT_ATTR_BYTES = 32;
+
+/**
+ * What a slot has for as long as it lives: a mount namespace of its own (whatever it mounts is seen nowhere else and
+ * goes with its thread), a user namespace, and the layers it has used, mapped to its range of ids.
+ */
+export class SlotContext implements Disposable {
+  readonly idBase: number;
+  readonly staging: string;
+  readonly host: HostFacts;
+  readonly cgroups: CgroupHierarchy;
+  readonly userNamespace: HeldDescriptor;
+  readonly worker: HeldDescriptor;
+  /** Descriptor of /dev/null: the stdin of a program that is given none. */
+  readonly nothing: number;
+  readonly #resources = new DisposableStack();
+  readonly #layers = new Map<string, MountedLayer>();
+  readonly #kept = new Map<string, KeptLayer>();
+  readonly #initLayer: string;
+
+  constructor(options: { idBase: number; dataDirectory: string; host: HostFacts; cgroups: CgroupHierarchy }) {
+    this.idBase = options.idBase;
+    this.host = options.host;
+    this.cgroups = options.cgroups;
+    this.#initLayer = prepareInitLayer(options.dataDirectory);
+    this.staging = join(options.dataDirectory, "staging");
+    this.#makeMountNamespace();
+    this.userNamespace = this.#hold(openUserNamespace(options.idBase), "user namespace");
+    this.worker = this.#hold(openProcess(process.pid), "worker");
+    this.nothing = this.#resources.adopt(openSync("/dev/null", "r"), closeSync);
+  }
+
+  /** What a plan has to know of this slot, for a container with these layers. */
+  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup"> {
+    const { idBase, userNamespace, worker, staging } = this;
+    return { idBase, userNamespace, worker, staging, layers: this.#mountedLayers(layers) };
+  }
+
+  /** The layers of a container as overlay wants them: topmost first, the init layer above all. */
+  #mountedLayers(layers: readonly Layer[]): MountedLayer[] {
+    return [{ kind: "directory", path: this.#initLayer } as const, ...layers.toReversed()].map((layer) =>
+      layer.kind === "kept" ? this.#keptLayer(layer.name).layer : this.#mountedLayer(layer.path),
+    );
+  }
+
+  /** Keeps the writable layer of a container that has ended under a name; does nothing for a read-only one. */
+  keep(name: string, mounts: UnionMount, slotSteps: SlotSteps): void {
+    this.release(name);
+    if (mounts.upper === undefined) return;
+    const descriptor = slotSteps.release(mounts.upper);
+    const mount = slotSteps.release(mounts.scratch);
+    const path = `${mounts.scratchPath}/upper`;
+    this.#kept.set(name, { layer: { descriptor: { kind: "held", descriptor, text: `layer ${name}` }, path }, mount });
+  }
+
+  /** Lets go of a kept layer; a name that is not known is left alone. */
+  release(name: string): void {
+    const kept = this.#kept.get(name);
+    if (kept === undefined) return;
+    this.#kept.delete(name);
+    closeSync(kept.layer.descriptor.descriptor);
+    closeSync(kept.mount);
+    if (this.host.overlay === "paths") detach(dirname(kept.layer.path));
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of [...this.#kept.keys()]) this.release(name);
+    this.#resources.dispose();
+  }
+
+  /**
+   * A thread may leave the process' mount namespace by itself (unshare(2), which implies CLONE_FS). What is mounted on
+   * the staging directory from here on, the host does not see.
+   */
+  #makeMountNamespace(): void {
+    mkdirSync(this.staging, { recursive: true });
+    mustCall("unshare", CLONE.CLONE_NEWNS);
+    const [none, root, staging, tmpfs] = [cString("none"), cString("/"), cString(this.staging), cString("tmpfs")];
+    mustCall("mount", addressOf(none), addressOf(root), 0, MS.MS_REC | MS.MS_PRIVATE, 0);
+    mustCall("mount", addressOf(tmpfs), addressOf(staging), addressOf(tmpfs), MS.MS_NOSUID | MS.MS_NODEV, 0);
+    for (const name of ["root", "scratch", "layers"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
+    mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
+  }
+
+  #keptLayer(name: string): KeptLayer {
+    const kept = this.#kept.get(name);
+    if (kept === undefined) throw new Error(`this slot keeps no layer named ${name}`);
+    return kept;
+  }
+
+  /** A directory of the image store as an idmapped mount: one copy on disk serves the ids of every slot. */
+  #mountedLayer(path: string): MountedLayer {
+    const known = this.#layers.get(path);
+    if (known !== undefined) return known;
+    const name = cString(path);
+    const tree = mustCall(
+      "open_tree",
+      AT.AT_FDCWD,
+      addressOf(name),
+      OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC,
+    );
+    const descriptor = this.#hold(tree, `layer ${path}`);
+    const attributes = Buffer.alloc(MOUNT_ATTR_BYTES); // struct mount_attr
+    const { MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV } = MOUNT_ATTR;
+    attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), 0);
+    attributes.writeBigUInt64LE(BigInt(this.userNamespace.descriptor), 24);
+    const empty = cString("");
+    mustCall("mount_setattr", tree, addressOf(empty), AT.AT_EMPTY_PATH, addressOf(attributes), MOUNT_ATTR_BYTES);
+    const layer = { descriptor, path: join(this.staging, "layers", String(this.#layers.size)) };
+    if (this.host.overlay === "paths") attachAt(tree, layer.path);
+    this.#layers.set(path, layer);
+    return layer;
+  }
+
+  #hold(descriptor: number, text: string): HeldDescriptor {
+    return { kind: "held", descriptor: this.#resources.adopt(descriptor, closeSync), text };
+  }
+}
+
+/** Takes away what was attached, and its mount point. */
+function detach(path: string): void {
+  const name = cString(path);
+  mustCall("umount2", addressOf(name), MNT.MNT_DETACH);
+  rmdirSync(path);
+}
+
+/** Attaches a detached mount in the slot's mount namespace. */
+function attachAt(mount: number, path: string): void {
+  mkdirSync(path);
+  const [empty, target] = [cString(""), cString(path)];
+  mustCall("move_mount", mount, addressOf(empty), AT.AT_FDCWD, addressOf(target), MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH);
+}

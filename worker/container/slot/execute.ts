@@ -1,0 +1,87 @@
+import { closeSync, fchownSync } from "node:fs";
+import type { Cgroup } from "../../cgroup/cgroup.ts";
+import { openSealedFile } from "../../linux/memory-file.ts";
+import { Pipe } from "../../linux/pipe.ts";
+import { openProcess, reap } from "../../linux/process.ts";
+import type { SlotSteps, StepFailure } from "../interpret.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { ContainerSpec, OutputStream } from "../spec.ts";
+import type { Cancellation } from "./cancellation.ts";
+import type { SlotContext } from "./context.ts";
+import { type Inspection, Launch } from "./launcher.ts";
+import { OutputCollector } from "./streams.ts";
+import { type EndedBy, supervise } from "./supervise.ts";
+import { peakRssOfPayload } from "./usage.ts";
+
+/** A container that is over. */
+export interface Execution {
+  readonly kind: "executed";
+  readonly endedBy: EndedBy;
+  readonly inspection: Inspection;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly maxRssBytes: number;
+}
+
+/** A plan that failed before there was a container. */
+export type LaunchFailure = { readonly kind: "not launched" } & StepFailure;
+
+/** Launches a plan whose slot steps are done, and stays with the container until every process of it is dead. */
+export function execute(
+  context: SlotContext,
+  spec: ContainerSpec,
+  plan: Plan,
+  slotSteps: SlotSteps,
+  cgroup: Cgroup,
+  cancellation: Cancellation,
+): Execution | LaunchFailure {
+  using resources = new DisposableStack();
+  const stdout = resources.use(Pipe.open());
+  const stderr = resources.use(Pipe.open());
+  // The program may open /dev/stdout anew, which is checked against the pipe's owner.
+  for (const pipe of [stdout, stderr]) {
+    fchownSync(pipe.writeEnd, context.idBase + spec.user.uid, context.idBase + spec.user.gid);
+  }
+  const stdin =
+    spec.stdin.byteLength === 0 ? context.nothing : resources.adopt(openSealedFile("stdin", spec.stdin), closeSync);
+
+  const streams = { stdin, stdout: stdout.writeEnd, stderr: stderr.writeEnd };
+  const launch = resources.use(new Launch(plan.steps, streams, slotSteps));
+  stdout.closeWriteEnd();
+  stderr.closeWriteEnd();
+  reap(launch.pid);
+
+  const launched = launch.inspect();
+  const initPid = launched.result(plan.init);
+  if (initPid === 0) {
+    return { kind: "not launched", step: launched.failure?.step ?? plan.init, errno: launched.failure?.errno ?? 0 };
+  }
+  const init = resources.adopt(openProcess(initPid), closeSync);
+
+  const collectors = {
+    stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes),
+    stderr: new OutputCollector(stderr.readEnd, spec.limits.outputBytes),
+  };
+  let peakRssBytes = 0;
+  const endedBy = supervise({
+    init,
+    stdout: { descriptor: stdout.readEnd, collector: collectors.stdout },
+    stderr: { descriptor: stderr.readEnd, collector: collectors.stderr },
+    cgroup,
+    limits: spec.limits,
+    cancellation,
+    beforeKill: () => {
+      // A process killed together with init is never waited for, so nothing else tells how large it was.
+      peakRssBytes = peakRssOfPayload(initPid);
+    },
+  });
+  const maxRssBytes = Math.max(reap(initPid).maxRssBytes, peakRssBytes);
+  return {
+    kind: "executed",
+    endedBy,
+    inspection: launch.inspect(),
+    stdout: collectors.stdout.result(),
+    stderr: collectors.stderr.result(),
+    maxRssBytes,
+  };
+}

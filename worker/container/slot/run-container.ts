@@ -1,0 +1,114 @@
+/**
+ * One container, from a spec to a result, in straight-line synchronous code.
+ *
+ *   cgroup ─▶ plan ─▶ slot's own steps ─▶ launcher ──▶ supervise ──▶ collect ──▶ everything is disposed
+ *                                            └▶ init ─▶ payload
+ *
+ * The launcher ends as soon as it has made init, which is then a child of the worker: the slot waits for init only.
+ * When init is dead, every process of the container is (pid_namespaces(7)), so what is read afterwards stands still.
+ */
+import { errnoName, SystemCallError } from "../../linux/errno.ts";
+import type { Cgroup } from "../../cgroup/cgroup.ts";
+import { SlotSteps, type StepFailure } from "../interpret.ts";
+import { workTree } from "../plan/files.ts";
+import { type Plan, planContainer } from "../plan/plan.ts";
+import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../spec.ts";
+import type { Cancellation } from "./cancellation.ts";
+import { collectOutputs, type OutputTree } from "./collect.ts";
+import type { SlotContext } from "./context.ts";
+import { commandFailure, decideOutcome, describeEnding, isFull, readEnding } from "./ending.ts";
+import { execute, type Execution } from "./execute.ts";
+import { accountFor, monotonicMs, readTimes } from "./usage.ts";
+
+/**
+ * Runs one container to its end.
+ *
+ * @param name unique among the worker's containers; names the cgroup
+ */
+export function runContainer(
+  context: SlotContext,
+  spec: ContainerSpec,
+  name: string,
+  cancellation: Cancellation,
+): ContainerResult {
+  const beganMs = monotonicMs();
+  try {
+    using cgroup = context.cgroups.create(name, spec.limits);
+    const plan = planContainer(spec, { ...context.facts(spec.layers), cgroup: cgroup.entry }, context.host);
+    using slotSteps = new SlotSteps();
+    const failure = slotSteps.execute(plan.steps);
+    if (failure !== undefined) return setupFailure(plan, failure);
+
+    const execution = execute(context, spec, plan, slotSteps, cgroup, cancellation);
+    if (execution.kind === "not launched") return setupFailure(plan, execution);
+    if (execution.endedBy === "canceled") return { kind: "canceled" };
+    const broken = execution.inspection.failure;
+    if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan, broken);
+
+    const result = report(spec, plan, slotSteps, cgroup, execution, beganMs);
+    if (spec.keepLayerAs !== undefined) context.keep(spec.keepLayerAs, plan.mounts, slotSteps);
+    return result;
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return { kind: "failed", purpose: "slot", step: -1, call: error.call, errno: error.errno };
+  }
+}
+
+function setupFailure(plan: Plan, failure: StepFailure): SetupFailure {
+  const { step, errno } = failure;
+  return {
+    kind: "failed",
+    purpose: step.purpose,
+    step: plan.steps.indexOf(step),
+    call: step.call,
+    errno: errnoName(errno),
+  };
+}
+
+function report(
+  spec: ContainerSpec,
+  plan: Plan,
+  slotSteps: SlotSteps,
+  cgroup: Cgroup,
+  execution: Execution,
+  beganMs: number,
+): RunResult {
+  const { inspection, endedBy, stdout, stderr } = execution;
+  if (endedBy === "canceled") throw new RangeError("a canceled container has no result");
+  const endMs = monotonicMs();
+  const used = cgroup.usage();
+  const times = readTimes(plan, inspection, endMs);
+  const usage = accountFor(plan, inspection, times, used, execution.maxRssBytes);
+  const failure = inspection.failure && commandFailure(inspection.failure, spec);
+  const command = failure?.ending ?? readEnding(plan, inspection);
+  const outcome = decideOutcome({
+    endedBy,
+    command,
+    cpuTimeExceeded: usage.cpuTimeMs > spec.limits.cpuTimeMs,
+    oomKills: used.oomKills,
+    processLimitHits: used.processLimitHits,
+    diskFull: isFull(slotSteps.descriptor({ kind: "result", step: plan.mounts.scratch })),
+  });
+  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs);
+  return {
+    kind: "ended",
+    outcome,
+    ...describeEnding(command),
+    stdout,
+    stderr: failure === undefined ? stderr : { ...stderr, content: Buffer.concat([stderr.content, failure.message]) },
+    outputs,
+    usage,
+    timings: {
+      prepareMs: times.startedMs - beganMs,
+      runMs: usage.wallTimeMs,
+      collectMs: monotonicMs() - times.endedMs,
+    },
+  };
+}
+
+/** Where the slot finds the working directory: on the root, or on the tmpfs that was its /work. */
+function outputTree(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps): OutputTree {
+  const root = { base: { kind: "result", step: plan.mounts.root } as const, path: [spec.workingDirectory] };
+  const { base, path } = workTree(spec, plan.mounts) ?? root;
+  return { base: slotSteps.descriptor(base), path: path.join("/") };
+}

@@ -1,0 +1,81 @@
+import type { Cgroup } from "../../cgroup/cgroup.ts";
+import { SIGNAL } from "../../linux/constants.ts";
+import { PollSet, signalProcess } from "../../linux/process.ts";
+import type { ContainerLimits } from "../spec.ts";
+import type { Cancellation } from "./cancellation.ts";
+import type { OutputCollector } from "./streams.ts";
+
+/** Why the slot ended a container; undefined when it ended by itself. */
+export type EndedBy = "output_limit" | "wall_limit" | "cpu_limit" | "memory_limit" | "canceled" | undefined;
+
+/** A container that runs. */
+export interface Supervised {
+  /** pidfd of init: killing it kills everything in the container. */
+  readonly init: number;
+  readonly stdout: { readonly descriptor: number; readonly collector: OutputCollector };
+  readonly stderr: { readonly descriptor: number; readonly collector: OutputCollector };
+  readonly cgroup: Cgroup;
+  readonly limits: ContainerLimits;
+  readonly cancellation: Cancellation;
+  /** Called once, before the container is killed. */
+  readonly beforeKill: () => void;
+}
+
+/** How often the cgroup is asked for out-of-memory kills, of which v1 cannot make one of the whole container. */
+const LOOK_MS = 50;
+
+/**
+ * Waits until the container has ended, and ends it where a limit says so.
+ *
+ * One ppoll over init, the two streams and the cancellation, with the next deadline as its timeout. CPU time has no
+ * event: the cgroup is asked again no sooner than the rest of the budget can be used up with `cpus` cores.
+ */
+export function supervise(container: Supervised): EndedBy {
+  const { limits, cgroup, cancellation } = container;
+  const poll = new PollSet(4);
+  const init = poll.add(container.init);
+  const canceled = poll.add(cancellation.descriptor);
+  const streams = [container.stdout, container.stderr].map(({ descriptor, collector }) => ({
+    index: poll.add(descriptor),
+    collector,
+  }));
+
+  const deadline = performance.now() + limits.wallTimeMs;
+  let nextLook = performance.now() + Math.min(LOOK_MS, limits.cpuTimeMs / limits.cpus);
+  let endedBy: EndedBy;
+  const end = (reason: EndedBy): void => {
+    if (endedBy !== undefined) return;
+    endedBy = reason;
+    container.beforeKill();
+    signalProcess(container.init, SIGNAL.SIGKILL);
+  };
+
+  if (cancellation.isRequested()) end("canceled");
+  for (;;) {
+    const now = performance.now();
+    poll.wait(endedBy === undefined ? Math.min(deadline, nextLook) - now : Infinity);
+    for (const { index, collector } of streams) {
+      if (!poll.isReady(index)) continue;
+      if (collector.take() === "end") poll.ignore(index);
+      if (collector.truncated) end("output_limit");
+    }
+    if (poll.isReady(init)) break;
+    if (poll.isReady(canceled) && cancellation.isRequested()) {
+      poll.ignore(canceled);
+      end("canceled");
+    }
+    if (endedBy !== undefined) continue;
+
+    if (performance.now() >= deadline) end("wall_limit");
+    else if (performance.now() >= nextLook) {
+      const left = limits.cpuTimeMs - cgroup.cpuTimeNs() / 1e6;
+      if (cgroup.oomKills() > 0) end("memory_limit");
+      else if (left <= 0) end("cpu_limit");
+      nextLook = performance.now() + Math.max(1, Math.min(LOOK_MS, left / limits.cpus));
+    }
+  }
+
+  // Every writer is dead, so what the pipes still hold is all there will be.
+  for (const { collector } of streams) if (!collector.truncated) collector.take();
+  return endedBy;
+}

@@ -1,0 +1,42 @@
+/** What runs in a slot's thread: one container at a time, to its end, without an event loop turn in between. */
+import { workerData } from "piscina";
+import type { ContainerResult, ContainerSpec } from "../spec.ts";
+import { openCgroups } from "../../cgroup/open.ts";
+import { Cancellation } from "./cancellation.ts";
+import { SlotContext } from "./context.ts";
+import type { SlotThreadData } from "../slot.ts";
+import { runContainer } from "./run-container.ts";
+
+/** What the main thread asks of the slot's. */
+export type SlotTask =
+  | { readonly kind: "open" }
+  | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
+  | { readonly kind: "release"; readonly name: string };
+
+const data = workerData as SlotThreadData;
+const context = new SlotContext({
+  idBase: data.idBase,
+  dataDirectory: data.dataDirectory,
+  host: data.host,
+  cgroups: openCgroups(data.cgroups),
+});
+
+/** Executes one task. */
+export default function perform(task: SlotTask): ContainerResult | undefined {
+  switch (task.kind) {
+    case "open":
+      return undefined;
+    case "run":
+      return runContainer(
+        context,
+        task.spec,
+        `${data.index}-${task.run}`,
+        new Cancellation(data.cancellation, task.run),
+      );
+    case "release":
+      context.release(task.name);
+      return undefined;
+    default:
+      return task satisfies never;
+  }
+}

@@ -1,0 +1,54 @@
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { CLONE, PR, SIGNAL } from "../../linux/constants.ts";
+import { Pipe } from "../../linux/pipe.ts";
+import { openProcess, PollSet, reap, signalProcess } from "../../linux/process.ts";
+import { SlotSteps } from "../interpret.ts";
+import { flags, NULL, string } from "../plan/arguments.ts";
+import { type Step, writeSteps } from "../plan/step.ts";
+import { Launch } from "./launcher.ts";
+
+/** Ids of one slot: 0 to 65535 inside, as many as a `nobody` of 65534 needs. */
+export const IDS_PER_SLOT = 65_536;
+
+/** Making a namespace takes microseconds; a machine that needs longer than this is broken. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Makes the user namespace of a slot and returns its descriptor. A process has to be in it while its id maps are
+ * written; the descriptor then keeps it alive alone.
+ *
+ * All containers of a slot use the same one, one after the other. It holds nothing that a container could leave to the
+ * next: keyrings are refused by the seccomp filter, counts (ucounts) belong to processes that are gone.
+ */
+export function openUserNamespace(idBase: number): number {
+  const steps: Step[] = [];
+  const step = writeSteps(steps, "launcher", "user ids");
+  step("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
+  step("unshare", flags(CLONE, "CLONE_NEWUSER"));
+  step("write", 1, string("."), 1);
+  step("ppoll", NULL, 0, NULL, NULL, 0);
+
+  using ready = Pipe.open();
+  using nothing = new SlotSteps();
+  using devNull = new DisposableStack();
+  const stdin = devNull.adopt(openSync("/dev/null", "r"), closeSync);
+  using launch = new Launch(steps, { stdin, stdout: ready.writeEnd, stderr: stdin }, nothing);
+  ready.closeWriteEnd();
+  const pidfd = openProcess(launch.pid);
+  try {
+    const poll = new PollSet(1);
+    const answer = poll.add(ready.readEnd);
+    poll.wait(PATIENCE_MS);
+    const failure = launch.inspect().failure;
+    if (failure !== undefined || !poll.isReady(answer)) {
+      throw new Error(`cannot make a user namespace (errno ${failure?.errno ?? "none"}): see longshore doctor`);
+    }
+    for (const map of ["uid_map", "gid_map"])
+      writeFileSync(`/proc/${launch.pid}/${map}`, `0 ${idBase} ${IDS_PER_SLOT}`);
+    return openSync(`/proc/${launch.pid}/ns/user`, "r");
+  } finally {
+    signalProcess(pidfd, SIGNAL.SIGKILL);
+    reap(launch.pid);
+    closeSync(pidfd);
+  }
+}

@@ -1,0 +1,29 @@
+import { constants } from "node:os";
+
+const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+const signals = new Map(Object.entries(constants.signals).map(([name, value]) => [value, name]));
+
+/** Name of an error number, such as `ENOENT`; `errno N` for one that Node does not know. */
+export function errnoName(errno: number): string {
+  return names.get(errno) ?? `errno ${errno}`;
+}
+
+/** Name of a signal, such as `SIGSEGV`; `SIGRT+N` for the real-time ones. */
+export function signalName(signal: number): string {
+  return signals.get(signal) ?? `SIGRT+${signal - 34}`;
+}
+
+/** A system call failed where it must not: a fault of ours or of the host's. */
+export class SystemCallError extends Error {
+  override readonly name = "SystemCallError";
+  /** Name of the call, e.g. `memfd_create`. */
+  readonly call: string;
+  /** Name of the error, e.g. `EMFILE`. */
+  readonly errno: string;
+
+  constructor(call: string, errno: number) {
+    super(`${call}: ${errnoName(errno)}`);
+    this.call = call;
+    this.errno = errnoName(errno);
+  }
+}

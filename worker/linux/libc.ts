@@ -1,0 +1,52 @@
+/**
+ * The door to the kernel: glibc's syscall(2) and posix_spawn(3), through koffi.
+ *
+ * `systemCall` answers as the kernel does, with a value at or above 0 or a negated error number. Memory is passed
+ * by address; a call reads and writes only while it runs, so a Buffer that the caller still holds is safe.
+ */
+import koffi from "koffi";
+import { SystemCallError } from "./errno.ts";
+import { systemCalls, type SystemCall } from "./system-calls.ts";
+
+export const libc = koffi.load("libc.so.6");
+
+// syscall(2): -1 and errno on failure. Declared with the six register arguments instead of as variadic: glibc's
+// version is assembly that moves registers, whatever their types.
+const syscall = libc.func("syscall", "long", ["long", "intptr", "intptr", "intptr", "intptr", "intptr", "intptr"]);
+
+type Word = number | bigint;
+
+/** Makes a system call; returns its result, or the negated errno. */
+export function systemCall(
+  name: SystemCall,
+  a: Word = 0,
+  b: Word = 0,
+  c: Word = 0,
+  d: Word = 0,
+  e: Word = 0,
+  f: Word = 0,
+): number {
+  const result = Number(syscall(systemCalls[name], a, b, c, d, e, f));
+  // koffi keeps errno as it was after the last call that set it: it means something only now.
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/**
+ * Makes a system call that has to succeed; returns its result.
+ * @throws {SystemCallError}
+ */
+export function mustCall(name: SystemCall, ...words: [Word?, Word?, Word?, Word?, Word?, Word?]): number {
+  const result = systemCall(name, ...words);
+  if (result < 0) throw new SystemCallError(name, -result);
+  return result;
+}
+
+/** Address of a buffer's first byte. The caller keeps the buffer alive while anyone uses the address. */
+export function addressOf(buffer: Uint8Array): bigint {
+  return koffi.address(buffer);
+}
+
+/** The bytes of a C string: UTF-8 and a NUL. */
+export function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`);
+}

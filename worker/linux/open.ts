@@ -1,0 +1,24 @@
+import { O, RESOLVE } from "./constants.ts";
+import { addressOf, cString, systemCall } from "./libc.ts";
+
+const OPEN_HOW_BYTES = 24;
+
+/** How far a path may lead. */
+export type Walk =
+  /** Symlinks are followed as if the directory were the root: none leads out of it. */
+  | "in root"
+  /** As above, and the path may not contain a symlink at all. */
+  | "no symlinks";
+
+/**
+ * Opens `path` below a directory with openat2(2): neither `..` nor a symlink leads out of it.
+ * @returns a close-on-exec descriptor, or a negated errno: ELOOP where a symlink is in the way
+ */
+export function openBelow(directory: number, path: string, openFlags: number, walk: Walk): number {
+  const how = Buffer.alloc(OPEN_HOW_BYTES);
+  const resolve = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
+  how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(walk === "in root" ? resolve : resolve | RESOLVE.RESOLVE_NO_SYMLINKS), 16);
+  const name = cString(path === "" ? "." : path);
+  return systemCall("openat2", directory, addressOf(name), addressOf(how), OPEN_HOW_BYTES);
+}

@@ -1,0 +1,83 @@
+import { POLL, WAIT } from "./constants.ts";
+import { SystemCallError } from "./errno.ts";
+import { addressOf, mustCall, systemCall } from "./libc.ts";
+
+const EINTR = 4;
+const ESRCH = 3;
+const SIGINFO_BYTES = 128;
+const RUSAGE_BYTES = 144;
+
+/** A close-on-exec descriptor of a process (pidfd_open(2)): readable once the process has ended. */
+export function openProcess(pid: number): number {
+  return mustCall("pidfd_open", pid);
+}
+
+/** Sends a signal through a pidfd; a process that has ended is left alone. */
+export function signalProcess(pidfd: number, signal: number): void {
+  const result = systemCall("pidfd_send_signal", pidfd, signal);
+  if (result < 0 && result !== -ESRCH) throw new SystemCallError("pidfd_send_signal", -result);
+}
+
+/** Waits for a child that is ending and reaps it; returns what it, and the children it waited for, used. */
+export function reap(pid: number): { readonly maxRssBytes: number } {
+  const information = Buffer.alloc(SIGINFO_BYTES);
+  const resources = Buffer.alloc(RUSAGE_BYTES);
+  let result: number;
+  do result = systemCall("waitid", WAIT.P_PID, pid, addressOf(information), WAIT.WEXITED, addressOf(resources));
+  while (result === -EINTR);
+  if (result < 0) throw new SystemCallError("waitid", -result);
+  // struct rusage: two timevals, then ru_maxrss in KiB (getrusage(2)).
+  return { maxRssBytes: Number(resources.readBigInt64LE(32)) * 1024 };
+}
+
+/**
+ * A set of descriptors to wait on (ppoll(2)), kept between calls so that a wait allocates nothing.
+ * Entries are addressed by the index that `add` returned.
+ */
+export class PollSet {
+  readonly #entries: Buffer;
+  readonly #timeout = Buffer.alloc(16);
+  readonly #entriesAddress: bigint;
+  readonly #timeoutAddress: bigint;
+  #size = 0;
+
+  constructor(capacity: number) {
+    this.#entries = Buffer.alloc(capacity * 8);
+    this.#entriesAddress = addressOf(this.#entries);
+    this.#timeoutAddress = addressOf(this.#timeout);
+  }
+
+  /** Waits for `descriptor` to be readable, from now on. */
+  add(descriptor: number): number {
+    const index = this.#size++;
+    this.#entries.writeInt32LE(descriptor, index * 8);
+    this.#entries.writeInt16LE(POLL.POLLIN, index * 8 + 4);
+    return index;
+  }
+
+  /** Stops waiting for an entry; the kernel skips negative descriptors. */
+  ignore(index: number): void {
+    this.#entries.writeInt32LE(-1, index * 8);
+    this.#entries.writeInt16LE(0, index * 8 + 6);
+  }
+
+  /** Something can be read from the entry, or its other end is gone. */
+  isReady(index: number): boolean {
+    return this.#entries.readInt16LE(index * 8 + 6) !== 0;
+  }
+
+  /** Blocks until an entry is ready or `milliseconds` (fractions allowed, Infinity for ever) have passed. */
+  wait(milliseconds: number): void {
+    const forever = milliseconds === Infinity;
+    if (!forever) {
+      const whole = Math.floor(Math.max(0, milliseconds) / 1000);
+      this.#timeout.writeBigInt64LE(BigInt(whole), 0);
+      this.#timeout.writeBigInt64LE(BigInt(Math.floor((Math.max(0, milliseconds) - whole * 1000) * 1e6)), 8);
+    }
+    const result = systemCall("ppoll", this.#entriesAddress, this.#size, forever ? 0 : this.#timeoutAddress);
+    // Interrupted, nothing is ready: the caller looks at its deadlines and comes back.
+    if (result === -EINTR)
+      for (let index = 0; index < this.#size; index++) this.#entries.writeInt16LE(0, index * 8 + 6);
+    else if (result < 0) throw new SystemCallError("ppoll", -result);
+  }
+}
