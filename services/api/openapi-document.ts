@@ -55,7 +55,7 @@ export function createOpenApiDocument(routes: readonly Route[], access: "keys" |
     },
     {
       // OpenAPI wants the field that tells kinds of jobs apart to be required, and ours has a default.
-      override: ({ jsonSchema }) => void delete jsonSchema.discriminator,
+      override: ({ jsonSchema }) => void delete jsonSchema["discriminator"],
     },
   );
 }
