@@ -62,13 +62,21 @@ export function encodeOutput(output: { readonly content: Uint8Array; readonly tr
   return { ...encodeContent(kept), bytes: kept.byteLength, truncated: output.truncated };
 }
 
-/** Drops the first bytes of a multi-byte character from the end, if that makes valid UTF-8 of the rest. */
+/** Drops the beginning of a character from the end, if what is before it is valid UTF-8. */
 function withoutPartialCharacter(bytes: Uint8Array): Uint8Array {
-  for (let dropped = 0; dropped <= 3; dropped++) {
-    const shorter = bytes.subarray(0, Math.max(0, bytes.byteLength - dropped));
-    if (isUtf8(shorter)) return shorter;
-  }
-  return bytes;
+  // 10xxxxxx continues a character; the last byte that does not do so begins the last one
+  const begin = bytes.findLastIndex((byte) => (byte & 0b1100_0000) !== 0b1000_0000);
+  const first = bytes[begin];
+  const isPartial = first !== undefined && bytes.byteLength - begin < characterLength(first);
+  const complete = bytes.subarray(0, begin);
+  return isPartial && isUtf8(complete) ? complete : bytes;
+}
+
+/** How many bytes the character takes that begins with this one (RFC 3629, section 3). */
+function characterLength(firstByte: number): number {
+  if (firstByte < 0b1100_0000) return 1;
+  if (firstByte < 0b1110_0000) return 2;
+  return firstByte < 0b1111_0000 ? 3 : firstByte < 0b1111_1000 ? 4 : 1;
 }
 
 /** Node's decoder skips what it does not know; only a string that comes back the same was base64. */

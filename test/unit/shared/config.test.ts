@@ -1,0 +1,121 @@
+import { availableParallelism } from "node:os";
+import { describe, expect, test } from "vitest";
+import { ConfigError, isLoopback, loadConfig, renderVariableTable } from "../../../shared/config.ts";
+import { defaultMaxima, limitNames } from "../../../shared/limits.ts";
+
+const hash = "a".repeat(64);
+
+/** The lines that a start would end with. */
+function faultsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+}
+
+test("an empty environment is a configuration", () => {
+  expect(loadConfig({})).toEqual({
+    redisUrl: "redis://127.0.0.1:6379",
+    queue: "longshore",
+    host: "127.0.0.1",
+    port: 8080,
+    apiKeys: [],
+    queueLimit: 10_000,
+    bodyBytes: 8_388_608,
+    rateLimit: 0,
+    resultTtlSeconds: 3600,
+    attempts: 3,
+    dataDirectory: "/var/lib/longshore",
+    slots: availableParallelism(),
+    idBase: 1_879_048_192,
+    drainMs: 30_000,
+    metricsHost: "127.0.0.1",
+    metricsPort: 9464,
+    logLevel: "info",
+    url: "http://127.0.0.1:8080",
+    apiKey: undefined,
+    maxima: defaultMaxima,
+  });
+});
+
+test("variables of others are none of our business", () => {
+  expect(faultsOf({ PATH: "/bin", SHORE: "x", NOT_LONGSHORE_PORT: "x" })).toEqual([]);
+});
+
+test("an unknown variable is named", () => {
+  expect(faultsOf({ LONGSHORE_PROT: "80" })).toEqual([
+    "LONGSHORE_PROT is unknown: see the table of variables in README.md",
+  ]);
+});
+
+test("all faults are told at once, one line each", () => {
+  const faults = faultsOf({ LONGSHORE_PORT: "http", LONGSHORE_SLOTS: "0", LONGSHORE_X: "", LONGSHORE_MAX_CPUS: "-1" });
+  expect(new Set(faults.map((line) => line.split(" ")[0]))).toEqual(
+    new Set(["LONGSHORE_PORT", "LONGSHORE_SLOTS", "LONGSHORE_X", "LONGSHORE_MAX_CPUS"]),
+  );
+  expect(faults).toHaveLength(4);
+  expect(faults.join("")).not.toContain("\n");
+});
+
+test.each([
+  ["LONGSHORE_PORT", "65536"],
+  ["LONGSHORE_PORT", "8080 "],
+  ["LONGSHORE_PORT", "1e3"],
+  ["LONGSHORE_PORT", ""],
+  ["LONGSHORE_QUEUE", "a}b"],
+  ["LONGSHORE_QUEUE", ""],
+  ["LONGSHORE_API_KEYS", "secret"],
+  ["LONGSHORE_API_KEYS", `${hash},`],
+  ["LONGSHORE_LOG_LEVEL", "verbose"],
+  ["LONGSHORE_DATA", "data"],
+  ["LONGSHORE_HOST", "a b"],
+  ["LONGSHORE_URL", "localhost:8080"],
+  ["REDIS_URL", "127.0.0.1:6379"],
+  ["LONGSHORE_MAX_OUTPUT_BYTES", "999999999999"],
+  ["LONGSHORE_ID_BASE", "0"],
+])("%s=%s is refused by name", (name, value) => {
+  expect(faultsOf({ [name]: value })).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
+});
+
+test("values are taken over", () => {
+  const config = loadConfig({
+    LONGSHORE_API_KEYS: `${hash}, ${hash.toUpperCase()}`,
+    LONGSHORE_HOST: "0.0.0.0",
+    LONGSHORE_SLOTS: "7",
+    LONGSHORE_MAX_CPUS: "0.5",
+    LONGSHORE_MAX_CPU_TIME_MS: "1000",
+  });
+  expect(config).toMatchObject({ apiKeys: [hash, hash], host: "0.0.0.0", slots: 7 });
+  expect(config.maxima).toMatchObject({ cpus: 0.5, cpuTimeMs: 1000 });
+});
+
+describe("without keys", () => {
+  test.each(["0.0.0.0", "::", "192.0.2.1", "example.org", "localhost.example.org"])("%s is refused", (host) => {
+    expect(faultsOf({ LONGSHORE_HOST: host })).toEqual([expect.stringContaining("set LONGSHORE_API_KEYS")]);
+    expect(faultsOf({ LONGSHORE_HOST: host, LONGSHORE_API_KEYS: hash })).toEqual([]);
+  });
+
+  test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("%s is accepted", (host) => {
+    expect(isLoopback(host)).toBe(true);
+    expect(faultsOf({ LONGSHORE_HOST: host })).toEqual([]);
+  });
+});
+
+test("the slots' ids end before those that systemd keeps for itself", () => {
+  expect(faultsOf({ LONGSHORE_ID_BASE: "2147287040", LONGSHORE_SLOTS: "1" })).toEqual([]);
+  expect(faultsOf({ LONGSHORE_ID_BASE: "2147287040", LONGSHORE_SLOTS: "2" })).toEqual([
+    expect.stringContaining("LONGSHORE_ID_BASE"),
+  ]);
+});
+
+test("the table for the README has a line for each variable and a default that is accepted", () => {
+  const [, , ...rows] = renderVariableTable().split("\n");
+  const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
+  const environment = Object.fromEntries(cells.map(([, name = "", value = ""]) => [name, value]));
+  expect(Object.keys(environment)).toHaveLength(19 + limitNames.length);
+  expect(loadConfig(environment)).toEqual(loadConfig({}));
+  expect(cells.every(([, , , meaning = ""]) => meaning.length > 0)).toBe(true);
+});
