@@ -40,6 +40,7 @@ describe("the encoding of a plan", () => {
     const { inherited } = encodeSteps(plan.steps);
     expect(inherited).toEqual([
       { kind: "result", step: plan.mounts.root },
+      { kind: "result", step: plan.temporary[0]?.mount },
       expect.objectContaining({ text: "user namespace" }),
       expect.objectContaining({ text: "worker" }),
     ]);

@@ -17,7 +17,7 @@ import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
 import type { Step } from "./step.ts";
-import { mountTemporary } from "./temporary.ts";
+import { attachTemporary, makeTemporary, type TemporaryMount } from "./temporary.ts";
 import { mountUnion, type UnionMount } from "./union-mount.ts";
 
 /** Everything that will happen for one container. */
@@ -25,6 +25,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** The mounts that the slot reads from when the container has ended. */
   readonly mounts: UnionMount;
+  /** The other file systems that the container can write to. */
+  readonly temporary: readonly TemporaryMount[];
   /** The step that makes init; its result is init's process id, as the worker sees it. */
   readonly init: Step;
   /** Where init leaves what the slot reports. */
@@ -43,6 +45,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
 
   // The slot: what must be there before, and can be read afterwards.
   const mounts = mountUnion(steps, spec, slot, host);
+  const temporary = makeTemporary(steps, spec, mounts);
   writeFiles(steps, spec, slot, mounts);
 
   // The launcher, then init with the host's root still in sight.
@@ -55,7 +58,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   attachRoot(steps, slot, root);
   mountProc(steps, root, slot, host);
   makeDevices(steps, root);
-  mountTemporary(steps, root, spec, mounts);
+  attachTemporary(steps, root, temporary);
   pivotRoot(steps, root);
 
   // init gives up what it could do outside.
@@ -76,5 +79,5 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   forgetPrivileges(steps);
   const ending = awaitPayload(steps, payload);
   leaveLauncher(steps);
-  return { steps, mounts, init, rooms: { ...beginning, ...preparation, ...ending } };
+  return { steps, mounts, temporary, init, rooms: { ...beginning, ...preparation, ...ending } };
 }

@@ -1,5 +1,5 @@
-import { resultOf } from "./arguments.ts";
 import type { ContainerSpec } from "../spec.ts";
+import { resultOf } from "./arguments.ts";
 import { attach, mountTmpfs } from "./mounting.ts";
 import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 import type { UnionMount } from "./union-mount.ts";
@@ -7,18 +7,30 @@ import type { UnionMount } from "./union-mount.ts";
 /** Permissions of a directory for everyone's temporary files. */
 const STICKY = 0o1777;
 
+/** A tmpfs of the container's, and where it goes. */
+export interface TemporaryMount {
+  /** The step whose result is the detached mount. */
+  readonly mount: Step;
+  /** Below the container's root. */
+  readonly path: string;
+}
+
 /**
  * /dev/shm, and under a read-only root /tmp and /work. All of it is memory: bounded by its size, charged to the
- * container's cgroup, gone with the container.
+ * container's cgroup, gone with the container. The slot makes them, so that it can tell afterwards whether one is full.
  */
-export function mountTemporary(steps: Step[], root: DescriptorArgument, spec: ContainerSpec, mounts: UnionMount): void {
+export function makeTemporary(steps: Step[], spec: ContainerSpec, union: UnionMount): TemporaryMount[] {
+  const step = writeSteps(steps, "slot", "temporary file systems");
+  const make = (path: string): TemporaryMount => ({
+    mount: mountTmpfs(step, { sizeBytes: spec.limits.diskBytes, mode: STICKY }),
+    path,
+  });
+  if (spec.rootfs === "writable") return [make("dev/shm")];
+  return [make("dev/shm"), make("tmp"), { mount: union.scratch, path: "work" }];
+}
+
+/** init attaches them. */
+export function attachTemporary(steps: Step[], root: DescriptorArgument, temporary: readonly TemporaryMount[]): void {
   const step = writeSteps(steps, "init", "temporary file systems");
-  const temporary = (path: string): void => {
-    attach(step, resultOf(mountTmpfs(step, { sizeBytes: spec.limits.diskBytes, mode: STICKY })), root, path);
-  };
-  temporary("dev/shm");
-  if (spec.rootfs === "readonly") {
-    temporary("tmp");
-    attach(step, resultOf(mounts.scratch), root, "work");
-  }
+  for (const { mount, path } of temporary) attach(step, resultOf(mount), root, path);
 }

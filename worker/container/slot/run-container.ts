@@ -87,7 +87,9 @@ function report(
     cpuTimeExceeded: usage.cpuTimeMs > spec.limits.cpuTimeMs,
     oomKills: used.oomKills,
     processLimitHits: used.processLimitHits,
-    diskFull: isFull(slotSteps.descriptor({ kind: "result", step: plan.mounts.scratch })),
+    diskFull: [plan.mounts.scratch, ...plan.temporary.map(({ mount }) => mount)].some((step) =>
+      isFull(slotSteps.descriptor({ kind: "result", step })),
+    ),
   });
   const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs);
   return {

@@ -39,7 +39,8 @@ export function accountFor(
     wallTimeMs: round(times.endedMs - times.startedMs),
     memoryPeakBytes: cgroup.memoryPeakBytes,
     maxRssBytes,
-    processesPeak: cgroup.processesPeak,
+    // init is ours.
+    processesPeak: cgroup.processesPeak === null ? null : Math.max(0, cgroup.processesPeak - 1),
   };
 }
 

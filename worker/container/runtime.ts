@@ -1,0 +1,70 @@
+import type { CgroupHierarchy, CgroupRoot } from "../cgroup/cgroup.ts";
+import { detectCgroups } from "../cgroup/detect.ts";
+import { openCgroups } from "../cgroup/open.ts";
+import { findMaskedPaths } from "./host-facts.ts";
+import { probeOverlay } from "./overlay-support.ts";
+import type { HostFacts } from "./plan/facts.ts";
+import { defaultSeccompFilter } from "./seccomp/profile.ts";
+import { Slot } from "./slot.ts";
+import { IDS_PER_SLOT } from "./slot/user-namespace.ts";
+
+/** What the runtime of a worker is made from. */
+export interface RuntimeOptions {
+  /** Where the init layer and the slots' mount points are; made when missing. */
+  readonly dataDirectory: string;
+  /** The host's first id of slot 0; each slot takes the next 65,536. */
+  readonly idBase: number;
+  /** Name of the worker's cgroup: unique on this machine, the same after a restart, without a slash. */
+  readonly worker: string;
+}
+
+/** Finds out about the machine what plans depend on. */
+export function inspectHost(): HostFacts {
+  return { overlay: probeOverlay(), ...findMaskedPaths(), seccomp: defaultSeccompFilter() };
+}
+
+/** The container runtime of one worker: its cgroup, and the slots it opens. */
+export class ContainerRuntime implements Disposable {
+  readonly #options: RuntimeOptions;
+  readonly #cgroupRoot: CgroupRoot;
+  readonly #cgroups: CgroupHierarchy;
+  readonly #host: HostFacts;
+
+  /**
+   * Prepares the machine: makes the worker's cgroup, and sweeps from it what a dead predecessor of the same name left.
+   * Everything else of a container (processes, mounts, scratch) has died with that predecessor.
+   *
+   * @throws {Error} when the machine lacks something; the message names the way out
+   */
+  constructor(options: RuntimeOptions) {
+    // Every process of the worker's: modes in plans are meant as they are written, less what a login would mask.
+    process.umask(0o022);
+    this.#options = options;
+    this.#host = inspectHost();
+    this.#cgroupRoot = { layout: detectCgroups(), worker: options.worker };
+    this.#cgroups = openCgroups(this.#cgroupRoot);
+    this.#cgroups.prepare();
+    this.#cgroups.sweep();
+  }
+
+  /** The version of cgroups that limits come from. */
+  get cgroupVersion(): 1 | 2 {
+    return this.#cgroups.version;
+  }
+
+  /** Opens a slot. Indexes count from 0; none is used twice at once. */
+  openSlot(index: number): Promise<Slot> {
+    return Slot.open({
+      index,
+      idBase: this.#options.idBase + index * IDS_PER_SLOT,
+      dataDirectory: this.#options.dataDirectory,
+      cgroups: this.#cgroupRoot,
+      host: this.#host,
+    });
+  }
+
+  /** Removes the worker's cgroup, when all slots are closed. */
+  [Symbol.dispose](): void {
+    this.#cgroups.remove();
+  }
+}
