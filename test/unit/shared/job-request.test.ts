@@ -207,15 +207,19 @@ describe("numbers of things", () => {
 });
 
 test("no JSON makes anything but a request or a fault with a path", () => {
-  fc.assert(fc.property(fc.jsonValue(), (body) => expect(["request", "fault"]).toContain(judge(body))));
+  fc.assert(
+    fc.property(fc.jsonValue(), (body) => {
+      expect(["request", "fault"]).toContain(judge(body));
+    }),
+  );
 });
 
 test("no value in the place of a field makes anything but a request or a fault with a path", () => {
   const field = fc.constantFrom(...Object.keys(parse(smallest)), "language", "source");
   fc.assert(
-    fc.property(field, fc.jsonValue(), (name, value) =>
-      expect(["request", "fault"]).toContain(judge({ ...smallest, [name]: value })),
-    ),
+    fc.property(field, fc.jsonValue(), (name, value) => {
+      expect(["request", "fault"]).toContain(judge({ ...smallest, [name]: value }));
+    }),
     { numRuns: 500 },
   );
 });
