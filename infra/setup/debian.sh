@@ -47,7 +47,7 @@ update_package_lists() {
 apt_install() {
   local status=0
   forbid_services
-  DEBIAN_FRONTEND=noninteractive show '^Setting up \(.*\) \.\.\.$' \
+  DEBIAN_FRONTEND=noninteractive show '^Setting up \([^ ]*\) .*' \
     apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing_packages[@]}" || status=$?
   allow_services
   if ((status == 0)) && [[ " ${missing_packages[*]} " == *" redis-server "* ]]; then

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../../shared/config.ts";
+import { connectRedis } from "../../shared/redis.ts";
+import { WorkerRegistry } from "../../shared/workers.ts";
 import type { Program } from "./supervisor.ts";
 
 const ASK_EVERY_MS = 50;
@@ -30,8 +32,9 @@ export function apiProgram(config: Config, environment: Environment): Program {
   };
 }
 
-/** A worker; ready when the API sees it. */
+/** A worker; ready when Redis knows of it. */
 export function workerProgram(config: Config, environment: Environment): Program {
+  const redisUrl = environment["REDIS_URL"] ?? config.redisUrl;
   return {
     name: "worker",
     command: [process.execPath, fromRoot("worker/main.ts")],
@@ -39,7 +42,7 @@ export function workerProgram(config: Config, environment: Environment): Program
     output: "show",
     deathSignal: "SIGKILL",
     stopTimeoutMs: config.drainMs + FAREWELL_MS,
-    ready: (signal) => answers(`${apiUrl(config)}/readyz`, signal),
+    ready: (signal) => announcesItself(redisUrl, config.queue, signal),
   };
 }
 
@@ -54,5 +57,22 @@ async function answers(url: string, signal: AbortSignal): Promise<void> {
     await response?.body?.cancel();
     if (response?.status === 200) return;
     await delay(ASK_EVERY_MS, undefined, { signal });
+  }
+}
+
+/** Asks until a worker is alive that was not so before: the record of one that was killed lives for some seconds. */
+async function announcesItself(redisUrl: string, queue: string, signal: AbortSignal): Promise<void> {
+  const startedAt = Date.now();
+  // Redis was reached a moment ago; should it be away, commands wait for it.
+  const redis = connectRedis(redisUrl, "consumer", () => undefined);
+  try {
+    const registry = new WorkerRegistry(redis, queue);
+    for (;;) {
+      const workers = await registry.list();
+      if (workers.some((worker) => Date.parse(worker.startedAt) >= startedAt)) return;
+      await delay(ASK_EVERY_MS, undefined, { signal });
+    }
+  } finally {
+    redis.disconnect();
   }
 }

@@ -34,22 +34,36 @@ export interface Program {
   readonly ready: (signal: AbortSignal) => Promise<void>;
 }
 
-const FIRST_DELAY_MS = 250;
-const LONGEST_DELAY_MS = 10_000;
-/** A program that ran this long has recovered: the next end counts as its first. */
-const RECOVERED_MS = 60_000;
-const MOST_ENDS_IN_A_ROW = 8;
+/** How often a program that ends is started again. */
+export interface Patience {
+  /** Before the first new start; doubled for each that follows. */
+  readonly firstDelayMs: number;
+  readonly longestDelayMs: number;
+  /** A program that ran this long has recovered: its next end counts as its first. */
+  readonly recoveredMs: number;
+  /** One more, and the supervisor gives up. */
+  readonly newStartsInARow: number;
+}
+
+const defaultPatience: Patience = {
+  firstDelayMs: 250,
+  longestDelayMs: 10_000,
+  recoveredMs: 60_000,
+  newStartsInARow: 8,
+};
 
 /** Starts programs, keeps them running, and ends them. */
 export class Supervisor {
   readonly #report: (line: string) => void;
+  readonly #patience: Patience;
   readonly #running: Child[] = [];
   readonly #failed = Promise.withResolvers<string>();
   #stopping = false;
 
   /** `report` is given one line for each end and each new start. */
-  constructor(report: (line: string) => void) {
+  constructor(report: (line: string) => void, patience: Patience = defaultPatience) {
     this.#report = report;
+    this.#patience = patience;
   }
 
   /** Resolves, with the reason, when a program keeps ending. */
@@ -80,17 +94,18 @@ export class Supervisor {
 
   async #keepRunning(first: Child): Promise<void> {
     const { program } = first;
+    const { firstDelayMs, longestDelayMs, recoveredMs, newStartsInARow } = this.#patience;
     let child = first;
     for (let endsInARow = 1; ; endsInARow++) {
       const started = performance.now();
       const end = await child.ended;
       if (this.#stopping) return;
-      if (performance.now() - started > RECOVERED_MS) endsInARow = 1;
-      if (endsInARow > MOST_ENDS_IN_A_ROW) {
+      if (performance.now() - started > recoveredMs) endsInARow = 1;
+      if (endsInARow > newStartsInARow) {
         this.#failed.resolve(`${program.name} keeps ending: ${end}`);
         return;
       }
-      const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (endsInARow - 1), LONGEST_DELAY_MS);
+      const delayMs = Math.min(firstDelayMs * 2 ** (endsInARow - 1), longestDelayMs);
       this.#report(`${end}; starting it again in ${delayMs} ms`);
       await delay(delayMs);
       if (this.#stopping) return;
