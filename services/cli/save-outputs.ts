@@ -1,8 +1,14 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, normalize } from "node:path";
-import type { Job } from "../../shared/job.ts";
+import type { OutputFileEntry } from "../../shared/job-result.ts";
 import type { Client } from "./client.ts";
 import { report } from "./report.ts";
+
+/** The part of a job that says what it returned. */
+export interface ReturnedFiles {
+  readonly id: string;
+  readonly outputs: readonly OutputFileEntry[];
+}
 
 /**
  * Fetches the files that a job returned into a directory.
@@ -10,8 +16,12 @@ import { report } from "./report.ts";
  * Their names were chosen by a program that nobody trusts, so they go below a directory of their own by default,
  * where no `.git/hooks` or `.bashrc` waits, and a name that leads out of it is refused whatever the server said.
  */
-export async function saveOutputs(client: Client, job: Job, directory: string): Promise<void> {
-  for (const output of job.result?.outputs ?? []) {
+export async function saveOutputs(
+  client: Pick<Client, "output">,
+  job: ReturnedFiles,
+  directory: string,
+): Promise<void> {
+  for (const output of job.outputs) {
     if ("error" in output) {
       report(`${output.path} was not returned: ${output.error}`);
       continue;

@@ -69,7 +69,7 @@ async function run(config: Config, files: string[], options: Options, programWor
 
   if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
   else printJob(job);
-  await saveOutputs(client, job, options.saveTo);
+  await saveOutputs(client, { id, outputs: job.result?.outputs ?? [] }, options.saveTo);
   process.exitCode = exitCodeOf(job);
 }
 
