@@ -22,14 +22,16 @@ import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
 
-/** How long the record of a job that BullMQ never got is kept; far longer than adding it takes. */
-const CONFIRM_MS = 30_000;
+/** Far longer than it takes to add a job to BullMQ, and short enough to be counted in the depth for nothing. */
+const DEFAULT_CONFIRM_MS = 30_000;
 
 export interface JobStoreOptions {
   /** A producer's or a consumer's connection; the store does not close it. */
   readonly redis: Redis;
   readonly queue: string;
   readonly resultTtlSeconds: number;
+  /** How long the record of a job is kept that is not confirmed, in milliseconds; 30 s unless given. */
+  readonly confirmMs?: number;
 }
 
 /** Makes a repeated request return the first one's job. */
@@ -89,11 +91,13 @@ export class JobStore {
   readonly #redis: Redis;
   readonly #call: ScriptCaller;
   readonly #ttlSeconds: number;
+  readonly #confirmMs: number;
 
   constructor(options: JobStoreOptions) {
     this.#redis = options.redis;
     this.#call = defineScripts(options.redis);
     this.#ttlSeconds = options.resultTtlSeconds;
+    this.#confirmMs = options.confirmMs ?? DEFAULT_CONFIRM_MS;
     this.keys = createKeys(options.queue);
   }
 
@@ -117,7 +121,7 @@ export class JobStore {
       JSON.stringify(request),
       idempotency === undefined ? "" : digest(JSON.stringify(idempotency.body)),
       queueLimit,
-      CONFIRM_MS,
+      this.#confirmMs,
       this.keys.job(""),
     );
     const [status, acceptedId = "", detail = ""] = reply as string[];
