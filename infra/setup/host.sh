@@ -5,14 +5,12 @@ readonly OLDEST_KERNEL=6.1
 check_system() {
   [[ $(uname -s) == Linux ]] ||
     fail "this is $(uname -s): longshore runs on Linux" "use a Linux machine or virtual machine, such as Debian 12"
-  case $(uname -m) in
-  x86_64 | aarch64) ;;
-  *) fail "this is a $(uname -m) machine: longshore runs on x86_64 and aarch64" "use one of these" ;;
-  esac
 }
 
 # Containers need root on the host; what exactly the kernel offers is for `longshore doctor` to say.
 check_worker_host() {
+  # The launcher and the numbers of the system calls are those of x86_64. The API runs wherever Node does.
+  [[ $(uname -m) == x86_64 ]] || fail "this is a $(uname -m) machine: workers run on x86_64" "use an x86_64 machine"
   ((EUID == 0)) || fail "a worker must be root to make containers" "run it as root, e.g. sudo npm start"
   local release
   release=$(uname -r)
