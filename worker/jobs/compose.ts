@@ -1,0 +1,108 @@
+/**
+ * From a request to the containers that carry it out.
+ *
+ *   interpreted:  [ image | source, files ] ─ run
+ *   compiled:     [ image | source, files ] ─ build ─▶ its writable layer, kept
+ *                 [ image | kept layer    ] ─ run
+ */
+import { posix } from "node:path";
+import { decodeContent } from "../../shared/content.ts";
+import type { JobRequest } from "../../shared/job-request.ts";
+import { resolveLimits, type Limits } from "../../shared/limits.ts";
+import type { Preset } from "../../shared/presets.ts";
+import type { ContainerSpec, InputFile, Layer } from "../container/spec.ts";
+import type { StoredImage } from "../images/store.ts";
+import { environmentOf, userOf } from "./process-settings.ts";
+
+/** What a request resolves to on this worker. */
+export interface Program {
+  readonly image: StoredImage;
+  /** The preset of the request's language; undefined when it names an image and a command itself. */
+  readonly preset: Preset | undefined;
+}
+
+/** The containers of a job of kind `run`, in the order in which they run. */
+export interface RunPlan {
+  readonly build: (ContainerSpec & { readonly keepLayerAs: string }) | undefined;
+  readonly run: ContainerSpec;
+}
+
+/** Name under which a slot keeps the layer of a build; it holds one job at a time. */
+const BUILD_LAYER = "build";
+
+/** Where a program is built that runs with a read-only root: there, a tmpfs covers the working directory. */
+const READONLY_BUILD_DIRECTORY = "/build";
+
+/**
+ * Composes the containers for a request.
+ * @param maxima the largest limits that this server grants; the limits of a preset's build are cut to them
+ * @throws {UnusableImageError}
+ */
+export function composeRun(request: JobRequest, { image, preset }: Program, maxima: Limits): RunPlan {
+  const files = inputFiles(request, preset);
+  const common = {
+    layers: image.layers.map(({ path }): Layer => ({ kind: "directory", path })),
+    environment: environmentOf(image.config, request.environment),
+    user: userOf(image.config),
+  };
+  const run: ContainerSpec = {
+    ...common,
+    rootfs: request.rootfs,
+    command: commandOf(request, preset),
+    workingDirectory: request.workingDirectory,
+    files,
+    stdin: decodeContent(request.stdin),
+    limits: request.limits,
+    outputs: request.outputs,
+  };
+  if (preset?.build === undefined) return { build: undefined, run };
+
+  const buildDirectory = request.rootfs === "readonly" ? READONLY_BUILD_DIRECTORY : request.workingDirectory;
+  return {
+    build: {
+      ...common,
+      rootfs: "writable",
+      command: nonEmpty(preset.build.command),
+      workingDirectory: buildDirectory,
+      files,
+      stdin: new Uint8Array(),
+      limits: resolveLimits(maxima, {}, preset.build.limits),
+      outputs: [],
+      keepLayerAs: BUILD_LAYER,
+    },
+    run: {
+      ...run,
+      ...runAfterBuild(run, buildDirectory),
+      layers: [...common.layers, { kind: "kept", name: BUILD_LAYER }],
+    },
+  };
+}
+
+/** In the directory of its build, a program finds its files. In another one it needs them, and its own path. */
+function runAfterBuild(run: ContainerSpec, buildDirectory: string): Pick<ContainerSpec, "command" | "files"> {
+  if (run.workingDirectory === buildDirectory) return { command: run.command, files: [] };
+  const [program, ...rest] = run.command;
+  const path = program.startsWith("./") ? posix.join(buildDirectory, program) : program;
+  return { command: [path, ...rest], files: run.files };
+}
+
+/** An image's own entry point and command are not used: the request always names what to run. */
+function commandOf(request: JobRequest, preset: Preset | undefined): ContainerSpec["command"] {
+  return nonEmpty([...(preset?.run ?? request.command ?? []), ...request.arguments]);
+}
+
+function inputFiles(request: JobRequest, preset: Preset | undefined): InputFile[] {
+  const files = request.files.map(({ path, content, encoding, executable }) => ({
+    path,
+    content: decodeContent({ content, encoding }),
+    executable,
+  }));
+  if (preset === undefined || request.source === undefined) return files;
+  return [{ path: preset.fileName, content: decodeContent(request.source), executable: false }, ...files];
+}
+
+function nonEmpty(words: readonly string[]): readonly [string, ...string[]] {
+  const [first, ...rest] = words;
+  if (first === undefined) throw new Error("a request without a command was accepted");
+  return [first, ...rest];
+}

@@ -1,0 +1,150 @@
+/** Jobs of kind `run`: one command in one container, after a build in another one where the language compiles. */
+import type { JobError } from "../../shared/job.ts";
+import type { JobRequest } from "../../shared/job-request.ts";
+import type { JobResult } from "../../shared/job-result.ts";
+import type { OutputContent } from "../../shared/job-store.ts";
+import type { Limits } from "../../shared/limits.ts";
+import type { Presets } from "../../shared/presets.ts";
+import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
+import type { ImageStore } from "../images/store.ts";
+import { composeRun, type Program } from "./compose.ts";
+import { UnusableImageError } from "./process-settings.ts";
+import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
+
+/** Where containers run: a slot of the worker. */
+export interface ContainerRunner {
+  run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult>;
+  release(name: string): Promise<void>;
+}
+
+/** One container that ended, for the worker's metrics. */
+export interface ContainerReport {
+  readonly stage: "build" | "run";
+  /** Name of a preset, or nothing. */
+  readonly language: string | undefined;
+  /** Reference of an image that the worker has. */
+  readonly image: string;
+  readonly result: RunResult;
+}
+
+/** What a worker does jobs with. */
+export interface JobContext {
+  readonly images: ImageStore;
+  readonly presets: Presets;
+  /** The largest limits that this server grants. */
+  readonly maxima: Limits;
+  /** Id of the worker. */
+  readonly worker: string;
+  readonly onContainerEnd: (report: ContainerReport) => void;
+  readonly onImageLookup: (answer: "hit" | "miss") => void;
+}
+
+/** What became of one attempt at a job. */
+export type JobOutcome =
+  | { readonly kind: "done"; readonly result: JobResult; readonly outputs: readonly OutputContent[] }
+  /** `retry`: whether another attempt may fare better. */
+  | { readonly kind: "failed"; readonly error: JobError; readonly retry: "worthwhile" | "pointless" }
+  | { readonly kind: "canceled" };
+
+/** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
+export async function performRun(
+  request: JobRequest,
+  queuedMs: number,
+  slot: ContainerRunner,
+  context: JobContext,
+  signal: AbortSignal,
+): Promise<JobOutcome> {
+  const program = await findProgram(request, context);
+  if ("kind" in program) return program;
+  const circumstances = { queuedMs, image: program.image.digest, worker: context.worker };
+  try {
+    return await runProgram(request, program, circumstances, slot, context, signal);
+  } catch (error) {
+    if (error instanceof UnusableImageError) {
+      return failed(
+        "image_unavailable",
+        `image ${program.image.reference} cannot be used: ${error.message}`,
+        "pointless",
+      );
+    }
+    throw error;
+  }
+}
+
+async function findProgram(
+  request: JobRequest,
+  context: JobContext,
+): Promise<Program | Extract<JobOutcome, { kind: "failed" }>> {
+  const preset = request.language === undefined ? undefined : context.presets.get(request.language);
+  if (request.language !== undefined && preset === undefined) {
+    const known = [...context.presets.keys()].join(", ");
+    return failed(
+      "language_unavailable",
+      `the worker has no preset of ${request.language}, only ${known}`,
+      "pointless",
+    );
+  }
+  const reference = preset?.image ?? request.image ?? "";
+  try {
+    const image = await context.images.resolve(reference);
+    context.onImageLookup(image === undefined ? "miss" : "hit");
+    if (image !== undefined) return { image, preset };
+  } catch (error) {
+    context.onImageLookup("miss");
+    return failed("image_unavailable", error instanceof Error ? error.message : String(error), "worthwhile");
+  }
+  const wayOut = `run longshore images build ${preset?.image ?? "NAME"} on ${context.worker}`;
+  return failed("image_unavailable", `image ${reference} is not on this worker: ${wayOut}`, "pointless");
+}
+
+async function runProgram(
+  request: JobRequest,
+  program: Program,
+  circumstances: Circumstances,
+  slot: ContainerRunner,
+  context: JobContext,
+  signal: AbortSignal,
+): Promise<JobOutcome> {
+  const plan = composeRun(request, program, context.maxima);
+  const run = async (stage: ContainerReport["stage"], spec: ContainerSpec): Promise<RunResult | JobOutcome> => {
+    const result = await slot.run(spec, signal);
+    switch (result.kind) {
+      case "ended":
+        context.onContainerEnd({ stage, language: request.language, image: program.image.reference, result });
+        return result;
+      case "failed":
+        return failed("setup_failed", describeSetupFailure(result), "worthwhile");
+      case "canceled":
+        return result;
+      default:
+        return result satisfies never;
+    }
+  };
+
+  let build: RunResult | undefined;
+  await using resources = new AsyncDisposableStack();
+  if (plan.build !== undefined) {
+    const { keepLayerAs } = plan.build;
+    resources.defer(() => slot.release(keepLayerAs));
+    const result = await run("build", plan.build);
+    if (result.kind !== "ended") return result;
+    if (!hasSucceeded(result)) return { kind: "done", result: buildFailedResult(result, circumstances), outputs: [] };
+    build = result;
+  }
+  const result = await run("run", plan.run);
+  if (result.kind !== "ended") return result;
+  return { kind: "done", result: jobResult(result, build, circumstances), outputs: outputContents(result) };
+}
+
+function describeSetupFailure({ purpose, step, call, errno }: SetupFailure): string {
+  const where = step < 0 ? purpose : `${purpose}, step ${step}`;
+  return `the container could not be set up: ${where}: ${call}: ${errno}`;
+}
+
+function failed(
+  code: JobError["code"],
+  message: string,
+  retry: "worthwhile" | "pointless",
+): Extract<JobOutcome, { kind: "failed" }> {
+  return { kind: "failed", error: { code, message }, retry };
+}
