@@ -1,0 +1,138 @@
+/**
+ * One attempt at a job, from the claim to its ending.
+ *
+ *   claim ──▶ slot ──▶ perform ──┬─ done, failed for good ──▶ finish         ─▶ over
+ *     │                          ├─ failed, may be retried ─▶ release        ─▶ retry
+ *     │ canceled, finished,      ├─ stopped: canceled ──────▶ finish         ─▶ over
+ *     ▼ gone                     ├─ stopped: drained ───────▶ release        ─▶ give back
+ *   over                         └─ stopped: lock lost ─────▶ (say nothing)  ─▶ over
+ *
+ * The attempt's token is known to nobody else. `finish` and `release` are refused when another attempt has claimed the
+ * job since, so an attempt that goes on although it lost the job does no harm.
+ */
+import { randomUUID } from "node:crypto";
+import type { JobSignals } from "../shared/job-signals.ts";
+import type { Claim, Ending, JobStore } from "../shared/job-store.ts";
+import type { Logger } from "../shared/log.ts";
+import { insist } from "./insist.ts";
+import { performJob } from "./jobs/perform.ts";
+import type { JobContext, JobOutcome } from "./jobs/run.ts";
+import type { WorkerMetrics } from "./metrics.ts";
+import type { SlotPool } from "./slots.ts";
+
+/** What attempts are made with. */
+export interface AttemptContext extends JobContext {
+  readonly store: JobStore;
+  /** News of jobs that shall be canceled. */
+  readonly cancels: JobSignals;
+  readonly slots: SlotPool;
+  readonly metrics: WorkerMetrics;
+  readonly logger: Logger;
+}
+
+/** Why an attempt is stopped before its end. */
+export type StopReason = "canceled" | "drained" | "lock lost";
+
+/** What BullMQ has to be told. */
+export type Verdict = "over" | "retry" | "give back";
+
+/** A running attempt, and the way to stop it. */
+export class Attempt {
+  readonly #id: string;
+  readonly #context: AttemptContext;
+  /** Whether a failure ends the job, instead of another attempt. */
+  readonly #isLast: boolean;
+  readonly #token = randomUUID();
+  readonly #abort = new AbortController();
+  #stopReason: StopReason | undefined;
+
+  constructor(id: string, context: AttemptContext, options: { readonly isLast: boolean }) {
+    this.#id = id;
+    this.#context = context;
+    this.#isLast = options.isLast;
+  }
+
+  /** Ends the container, if there is one. The first reason counts, but a lost lock is never overruled. */
+  stop(reason: StopReason): void {
+    if (this.#stopReason === undefined || reason === "lock lost") this.#stopReason = reason;
+    this.#abort.abort();
+  }
+
+  /** Makes the attempt. Waits, however long, for a Redis that is away. */
+  async make(): Promise<Verdict> {
+    const { store, cancels, worker, slots, metrics } = this.#context;
+    using _cancels = cancels.watch(this.#id, () => void this.#stopIfCanceled());
+    if (this.#stopReason === "drained") return "give back";
+    const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
+    if (claim.status !== "claimed") return "over";
+
+    const queuedMs = claim.startedAt - claim.createdAt;
+    metrics.attemptStarted(claim.attempt, queuedMs);
+    using lease = await slots.acquire();
+    const outcome = await this.#perform(claim, queuedMs, lease.slot);
+    return await this.#conclude(outcome);
+  }
+
+  async #perform(
+    { request }: Extract<Claim, { status: "claimed" }>,
+    queuedMs: number,
+    slot: Parameters<typeof performJob>[2],
+  ): Promise<JobOutcome> {
+    try {
+      return await performJob(request, queuedMs, slot, this.#context, this.#abort.signal);
+    } catch (error) {
+      this.#context.logger.error({ err: error, job: this.#id }, "an attempt failed in an unexpected way");
+      const message = "the worker failed in an unexpected way, which is in its log under the job's id";
+      return { kind: "failed", error: { code: "internal_error", message }, retry: "worthwhile" };
+    }
+  }
+
+  async #conclude(outcome: JobOutcome): Promise<Verdict> {
+    switch (outcome.kind) {
+      case "done":
+        return await this.#finish({ state: "done", result: outcome.result, outputs: outcome.outputs });
+      case "failed": {
+        const { error, retry } = outcome;
+        const goesOn = retry === "worthwhile" && !this.#isLast;
+        this.#context.logger.warn({ job: this.#id, error, goesOn }, "an attempt failed");
+        return goesOn ? await this.#release("retry") : await this.#finish({ state: "failed", error });
+      }
+      case "canceled":
+        return await this.#concludeStopped();
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  async #concludeStopped(): Promise<Verdict> {
+    switch (this.#stopReason) {
+      case "canceled":
+        return await this.#finish({ state: "canceled" });
+      case "drained":
+        return await this.#release("give back");
+      case "lock lost":
+        return "over";
+      case undefined:
+        throw new Error("a container was canceled and nobody had asked for it");
+      default:
+        return this.#stopReason satisfies never;
+    }
+  }
+
+  async #finish(ending: Ending): Promise<Verdict> {
+    const stored = await insist(() => this.#context.store.finish(this.#id, this.#token, ending));
+    if (stored === "lost") this.#context.logger.warn({ job: this.#id }, "another attempt has the job: not reported");
+    return "over";
+  }
+
+  async #release(verdict: "retry" | "give back"): Promise<Verdict> {
+    const released = await insist(() => this.#context.store.release(this.#id, this.#token));
+    return released === "released" ? verdict : "over";
+  }
+
+  async #stopIfCanceled(): Promise<void> {
+    // When it cannot be found out now, the connection's return brings this call again.
+    const requested = await this.#context.store.isCancelRequested(this.#id).catch(() => false);
+    if (requested) this.stop("canceled");
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * A worker: queue, slots, images and metrics put together.
+ *
+ *   Redis ◀── commands ─── Consumer ─▶ Attempt ─▶ SlotPool ─▶ slot threads ─▶ containers
+ *         ◀── subscriber ── cancels ──────┘
+ *         ◀── heartbeat, reconciliation
+ *
+ * Everything here is on the main thread and waits for others; nothing blocks it, or locks would be lost.
+ */
+import { mkdir } from "node:fs/promises";
+import { hostname, release } from "node:os";
+import { join } from "node:path";
+import type { Redis } from "ioredis";
+import type { Config } from "../shared/config.ts";
+import { JobSignals } from "../shared/job-signals.ts";
+import { JobStore } from "../shared/job-store.ts";
+import type { Logger } from "../shared/log.ts";
+import { loadPresets } from "../shared/presets.ts";
+import { JobQueue } from "../shared/queue.ts";
+import { reconcileJobs } from "../shared/reconcile.ts";
+import { checkRedis, connectRedis } from "../shared/redis.ts";
+import { version } from "../shared/version.ts";
+import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
+import { Consumer } from "./consumer.ts";
+import { ContainerRuntime } from "./container/runtime.ts";
+import { WorkerIdentity } from "./identity.ts";
+import { RECIPES } from "./images/recipe.ts";
+import { ImageStore } from "./images/store.ts";
+import { MetricsServer } from "./metrics-server.ts";
+import { WorkerMetrics } from "./metrics.ts";
+import { periodically } from "./periodically.ts";
+import { SlotPool } from "./slots.ts";
+
+/** How often jobs are looked for that everybody has lost; each worker does it. */
+const RECONCILE_MS = 30_000;
+
+/** A worker that takes jobs. */
+export interface RunningWorker {
+  readonly id: string;
+  /** Where its metrics are served. */
+  readonly metricsPort: number;
+  /**
+   * Takes no more jobs, waits for those that run, and closes everything.
+   * @param deadline when it aborts, running jobs go back to the queue
+   */
+  drain(deadline: AbortSignal): Promise<void>;
+}
+
+/**
+ * Opens everything a worker needs and starts to take jobs. Waits for a Redis that is away.
+ * @throws when the machine, the data directory or Redis is not fit; the message names the way out
+ */
+export async function startWorker(config: Config, logger: Logger): Promise<RunningWorker> {
+  await using resources = new AsyncDisposableStack();
+  const connect = (role: "consumer" | "subscriber"): Redis => {
+    const connection = connectRedis(config.redisUrl, role, reportOutage(logger, role));
+    return resources.adopt(connection, (it) => it.disconnect());
+  };
+  const redis = connect("consumer");
+  await checkRedis(redis);
+
+  await mkdir(config.dataDirectory, { recursive: true });
+  const images = await ImageStore.open(join(config.dataDirectory, "images"));
+  const identity = resources.use(await WorkerIdentity.take(config.dataDirectory, config.idBase, config.slots));
+  const { id, idBase, cgroupName } = identity;
+  const { dataDirectory } = config;
+  const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
+  const slots = resources.use(await SlotPool.open(config.slots, (index) => runtime.openSlot(index)));
+
+  const { queue, attempts, resultTtlSeconds } = config;
+  const metrics = new WorkerMetrics();
+  metrics.observe(slots, images);
+  const server = resources.use(await MetricsServer.open(metrics.registry, config.metricsHost, config.metricsPort));
+  const store = new JobStore({ redis, queue, resultTtlSeconds });
+  const cancels = resources.use(new JobSignals(connect("subscriber"), redis, store.keys.cancelChannel));
+  const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));
+  const registry = new WorkerRegistry(redis, queue);
+
+  const startedAt = new Date().toISOString();
+  const describe = async (): Promise<WorkerInfo> => ({
+    id,
+    host: hostname(),
+    version,
+    slots: { total: slots.total, busy: slots.busy },
+    images: (await images.list()).map(({ reference, digest, layers }) => ({
+      reference,
+      digest,
+      layers: layers.length,
+      bytes: layers.reduce((sum, layer) => sum + layer.bytes, 0),
+    })),
+    cgroupVersion: runtime.cgroupVersion,
+    kernel: release(),
+    startedAt,
+  });
+  const onError = (error: unknown): void => logger.warn({ err: error }, "a recurring task failed: it will be repeated");
+  resources.defer(() => registry.withdraw(id));
+  resources.use(periodically(async () => registry.announce(await describe()), HEARTBEAT_MS, onError));
+  resources.use(
+    periodically(
+      async () => {
+        const lost = await reconcileJobs(redis, store, jobQueue);
+        if (lost.length > 0) logger.warn({ jobs: lost }, "jobs were found that nobody has any more: they failed");
+      },
+      RECONCILE_MS,
+      onError,
+    ),
+  );
+
+  const consumer = new Consumer(
+    { redis, queue, attempts },
+    {
+      images,
+      presets: loadPresets(RECIPES),
+      maxima: config.maxima,
+      worker: id,
+      onContainerEnd: (report) => metrics.containerEnded(report),
+      onImageLookup: (answer) => metrics.imageLookedUp(answer),
+      store,
+      cancels,
+      slots,
+      metrics,
+      logger,
+    },
+  );
+  const kept = resources.move();
+  return {
+    id,
+    metricsPort: server.port,
+    async drain(deadline) {
+      await consumer.drain(deadline);
+      await kept.disposeAsync();
+    },
+  };
+}
+
+/** Says once that a connection is down, and not again until it has been up. */
+function reportOutage(logger: Logger, role: string): (error: Error) => void {
+  let reportedAt = 0;
+  return (error) => {
+    const now = Date.now();
+    if (now - reportedAt > OUTAGE_REPORT_MS)
+      logger.warn({ err: error, role }, "redis cannot be reached: waiting for it");
+    reportedAt = now;
+  };
+}
+
+/** ioredis tries to connect again at least every second. */
+const OUTAGE_REPORT_MS = 5000;
