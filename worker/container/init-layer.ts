@@ -22,13 +22,18 @@ const DIRECTORIES: Readonly<Record<string, { readonly mode: number; readonly uid
   work: { mode: 0o755, ...DEFAULT_USER },
 };
 
+/** Where the init layer of a data directory is. */
+export function initLayerPath(dataDirectory: string): string {
+  return join(dataDirectory, `init-layer-${VERSION}`);
+}
+
 /**
  * Makes the init layer, once for a data directory, and returns its path. It lies on top of every image's layers: the
  * mount points that a container needs are real directories in it, whatever an image has at their places (a directory
  * of an upper layer hides a symlink of a lower one), and the files under /etc are the container's, not the image's.
  */
 export function prepareInitLayer(dataDirectory: string): string {
-  const path = join(dataDirectory, `init-layer-${VERSION}`);
+  const path = initLayerPath(dataDirectory);
   if (existsSync(path)) return path;
   // Several slots may get here at once: each makes its own, the first rename wins.
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

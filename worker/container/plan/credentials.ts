@@ -1,4 +1,4 @@
-import { CAP_LAST_CAP, CLONE, KEYCTL, PR, SECCOMP } from "../../linux/constants.ts";
+import { CAP, CLONE, KEYCTL, PR, SECCOMP } from "../../linux/constants.ts";
 import { flags, NULL, words } from "./arguments.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { type Step, type StepWriter, writeSteps } from "./step.ts";
@@ -22,8 +22,8 @@ export function enterUserNamespace(steps: Step[], slot: SlotFacts): void {
 /** Nothing executed from here on gains a capability, whatever the file says (capabilities(7), bounding set). */
 export function boundCapabilities(steps: Step[]): void {
   const step = writeSteps(steps, "init", "capabilities");
-  for (let capability = 0; capability <= CAP_LAST_CAP; capability++) {
-    step.mayFail("prctl", flags(PR, "PR_CAPBSET_DROP"), capability, 0, 0, 0);
+  for (const [text, value] of Object.entries(CAP)) {
+    step.mayFail("prctl", flags(PR, "PR_CAPBSET_DROP"), { kind: "constant", value, text }, 0, 0, 0);
   }
   step("prctl", flags(PR, "PR_SET_NO_NEW_PRIVS"), 1, 0, 0, 0);
 }
