@@ -7,6 +7,7 @@
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import * as z from "zod";
+import { apiKeysSchema, decimal, hostSchema, optional, urlOf, whole } from "./config-values.ts";
 import { fromTable, limitNames, limitTable, type LimitName, type Limits } from "./limits.ts";
 import { ID_RANGE_END, IDS_PER_SLOT } from "./ids.ts";
 
@@ -17,44 +18,6 @@ interface Variable<Value> {
   readonly meaning: string;
   readonly schema: z.ZodType<Value, string>;
 }
-
-/** A whole number in decimal digits. */
-function whole(minimum: number, maximum: number): z.ZodType<number, string> {
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, { error: "is not a whole number" })
-    .transform(Number)
-    .pipe(z.int().min(minimum).max(maximum));
-}
-
-function decimal(minimum: number, maximum: number): z.ZodType<number, string> {
-  return z
-    .string()
-    .regex(/^\d{1,15}(\.\d{1,6})?$/, { error: "is not a decimal number" })
-    .transform(Number)
-    .pipe(z.number().min(minimum).max(maximum));
-}
-
-/** For variables whose absence has a meaning of its own. */
-function optional<Value>(schema: z.ZodType<Value, string>): z.ZodType<Value | undefined, string> {
-  return z.union([z.literal("").transform(() => undefined), schema]);
-}
-
-const urlOf = (...protocols: readonly string[]): z.ZodType<string, string> =>
-  z.string().refine((text) => protocols.some((name) => text.startsWith(`${name}://`)) && URL.canParse(text), {
-    error: `is not a URL that starts with ${protocols.map((name) => `${name}://`).join(" or ")}`,
-  });
-
-const hostSchema = z
-  .string()
-  .refine((host) => isIP(host) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$/.test(host), {
-    error: "is neither an address nor a host name",
-  });
-
-const apiKeysSchema = z
-  .string()
-  .transform((text) => (text === "" ? [] : text.split(",").map((hash) => hash.trim().toLowerCase())))
-  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, { error: "has something else than SHA-256 hashes in hex" })));
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];

@@ -12,7 +12,10 @@ export const MAX_WAIT_SECONDS = 60;
 
 const secondsSchema = z
   .string()
-  .regex(/^\d{1,2}(\.\d{1,3})?$/, { error: `is not a number of seconds from 0 to ${MAX_WAIT_SECONDS}` })
+  .regex(/^\d{1,2}(\.\d{1,3})?$/, {
+    error: `is not a number of seconds from 0 to ${MAX_WAIT_SECONDS}`,
+    abort: true,
+  })
   .refine((text) => Number(text) <= MAX_WAIT_SECONDS, { error: `is more than ${MAX_WAIT_SECONDS} seconds` })
   .meta({ description: "seconds to wait for the job to finish, 0 to 60; decimals are allowed", examples: ["10"] });
 

@@ -1,5 +1,4 @@
 /** Jobs as the tests post them, and a worker's part played by hand: claim and finish, without a container. */
-import { once } from "node:events";
 import type { Redis } from "ioredis";
 import { parseJobRequest, createJobRequestSchema, type JobRequest } from "../../shared/job-request.ts";
 import type { JobResult } from "../../shared/job-result.ts";
@@ -49,8 +48,14 @@ export function done(stdout: string): Extract<Ending, { state: "done" }> {
 /** A connection that is up. */
 export async function connected(url: string, role: ConnectionRole): Promise<Redis> {
   const redis = connectRedis(url, role, () => undefined);
-  if (redis.status !== "ready") await once(redis, "ready");
+  await untilReady(redis);
   return redis;
+}
+
+/** Resolves when a connection is up; attempts that fail on the way are none of its business. */
+export async function untilReady(redis: Redis): Promise<void> {
+  if (redis.status === "ready") return;
+  await new Promise<void>((resolve) => void redis.once("ready", () => resolve()));
 }
 
 /** Plays a worker that takes a job and ends it; throws when the job is not there to be taken. */

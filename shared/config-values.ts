@@ -1,0 +1,52 @@
+/** What a value of the configuration may look like: each schema reads the text of a variable. */
+import { isIP } from "node:net";
+import * as z from "zod";
+
+/** A whole number in decimal digits. */
+export function whole(minimum: number, maximum: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, { error: "is not a whole number" })
+    .transform(Number)
+    .pipe(z.int().min(minimum).max(maximum));
+}
+
+/** A number in decimal digits with up to six decimals. */
+export function decimal(minimum: number, maximum: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,15}(\.\d{1,6})?$/, { error: "is not a decimal number" })
+    .transform(Number)
+    .pipe(z.number().min(minimum).max(maximum));
+}
+
+/** For variables whose absence has a meaning of its own; absent is the same as empty. */
+export function optional<Value>(schema: z.ZodType<Value, string>): z.ZodType<Value | undefined, string> {
+  return z.string().transform((text, context) => {
+    if (text === "") return undefined;
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    for (const { message } of parsed.error.issues) context.addIssue({ code: "custom", message, input: text });
+    return z.NEVER;
+  });
+}
+
+/** A URL of one of these protocols. */
+export function urlOf(...protocols: readonly string[]): z.ZodType<string, string> {
+  return z.string().refine((text) => protocols.some((name) => text.startsWith(`${name}://`)) && URL.canParse(text), {
+    error: `is not a URL that starts with ${protocols.map((name) => `${name}://`).join(" or ")}`,
+  });
+}
+
+/** An address or a name to listen on. */
+export const hostSchema = z
+  .string()
+  .refine((host) => isIP(host) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$/.test(host), {
+    error: "is neither an address nor a host name",
+  });
+
+/** SHA-256 hashes in hex, comma separated; empty is none. */
+export const apiKeysSchema = z
+  .string()
+  .transform((text) => (text === "" ? [] : text.split(",").map((hash) => hash.trim().toLowerCase())))
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, { error: "has something else than SHA-256 hashes in hex" })));
