@@ -66,7 +66,7 @@ export class Attempt {
     const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
     if (claim.status !== "claimed") return "over";
 
-    const queuedMs = claim.startedAt - claim.createdAt;
+    const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
     using lease = await slots.acquire();
     const outcome = await this.#perform(claim, queuedMs, lease.slot);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { Registry } from "prom-client";
+import type { WorkerMetrics } from "./metrics.ts";
 
 /** The worker's own HTTP server: `/metrics` for Prometheus, `/healthz` for whoever watches the process. */
 export class MetricsServer implements AsyncDisposable {
@@ -16,15 +16,15 @@ export class MetricsServer implements AsyncDisposable {
    * @param port 0 for any that is free
    * @throws when the address cannot be listened on; the message names the variables that set it
    */
-  static async open(registry: Registry, host: string, port: number): Promise<MetricsServer> {
+  static async open(metrics: WorkerMetrics, host: string, port: number): Promise<MetricsServer> {
     const server = createServer((request, response) => {
       switch (request.url) {
         case "/healthz":
           response.setHeader("content-type", "application/json").end('{"status":"ok"}\n');
           return;
         case "/metrics":
-          registry.metrics().then(
-            (text) => response.setHeader("content-type", registry.contentType).end(text),
+          metrics.render().then(
+            (text) => response.setHeader("content-type", metrics.registry.contentType).end(text),
             (error: unknown) => response.writeHead(500).end(`${String(error)}\n`),
           );
           return;

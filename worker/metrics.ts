@@ -26,6 +26,7 @@ export class WorkerMetrics {
   readonly #imageLookups: Readonly<Record<"hit" | "miss", Counter>>;
   readonly #retries: Counter;
   readonly #lostLocks: Counter;
+  #refresh: () => Promise<void> = async () => undefined;
 
   constructor() {
     this.registry = createRegistry("worker");
@@ -72,7 +73,7 @@ export class WorkerMetrics {
     this.#lostLocks = counter("lost_locks_total", "attempts that were ended because another worker may have the job");
   }
 
-  /** Reads slots and images whenever the metrics are read. */
+  /** Has slots and images looked at whenever the metrics are read. */
   observe(slots: SlotPool, images: ImageStore): void {
     const registers = [this.registry];
     new Gauge({
@@ -91,21 +92,23 @@ export class WorkerMetrics {
         this.set(slots.busy);
       },
     });
-    const layers = new Gauge({ ...NAMED("layers_cached", "layers on this worker"), registers });
-    const bytes = new Gauge({
-      ...NAMED("layers_cached_bytes", "size of these layers' uncompressed archives"),
-      registers,
-    });
-    new Gauge({
-      ...NAMED("images_cached", "images on this worker"),
-      registers,
-      async collect() {
-        const size = await images.size();
-        this.set(size.images);
-        layers.set(size.layers);
-        bytes.set(size.bytes);
-      },
-    });
+    const sizes = {
+      images: new Gauge({ ...NAMED("images_cached", "images on this worker"), registers }),
+      layers: new Gauge({ ...NAMED("layers_cached", "layers on this worker"), registers }),
+      bytes: new Gauge({ ...NAMED("layers_cached_bytes", "size of these layers' uncompressed archives"), registers }),
+    };
+    this.#refresh = async () => {
+      const size = await images.size();
+      sizes.images.set(size.images);
+      sizes.layers.set(size.layers);
+      sizes.bytes.set(size.bytes);
+    };
+  }
+
+  /** The metrics in Prometheus' text format. */
+  async render(): Promise<string> {
+    await this.#refresh();
+    return await this.registry.metrics();
   }
 
   containerEnded({ stage, language = NO_LANGUAGE, image, result }: ContainerReport): void {

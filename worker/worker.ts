@@ -70,7 +70,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const { queue, attempts, resultTtlSeconds } = config;
   const metrics = new WorkerMetrics();
   metrics.observe(slots, images);
-  const server = resources.use(await MetricsServer.open(metrics.registry, config.metricsHost, config.metricsPort));
+  const server = resources.use(await MetricsServer.open(metrics, config.metricsHost, config.metricsPort));
   const store = new JobStore({ redis, queue, resultTtlSeconds });
   const cancels = resources.use(new JobSignals(connect("subscriber"), redis, store.keys.cancelChannel));
   const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));

@@ -93,8 +93,8 @@ async function findProgram(
     context.onImageLookup("miss");
     return failed("image_unavailable", error instanceof Error ? error.message : String(error), "worthwhile");
   }
-  const wayOut = `run longshore images build ${preset?.image ?? "NAME"} on ${context.worker}`;
-  return failed("image_unavailable", `image ${reference} is not on this worker: ${wayOut}`, "pointless");
+  const message = `image ${reference} is not on worker ${context.worker}: build it there with longshore images build`;
+  return failed("image_unavailable", message, "pointless");
 }
 
 async function runProgram(
