@@ -1,7 +1,16 @@
 import { constants } from "node:os";
 
-const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
-const signals = new Map(Object.entries(constants.signals).map(([name, value]) => [value, name]));
+const names = firstNames(constants.errno);
+const signals = firstNames(constants.signals);
+
+/** Names by number. Of aliases the first counts: SIGABRT and not SIGIOT, EAGAIN and not EWOULDBLOCK. */
+function firstNames(table: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
+  return new Map(
+    Object.entries(table)
+      .toReversed()
+      .map(([name, value]) => [value, name]),
+  );
+}
 
 /** Name of an error number, such as `ENOENT`; `errno N` for one that Node does not know. */
 export function errnoName(errno: number): string {
