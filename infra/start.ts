@@ -5,6 +5,7 @@
 import { styleText } from "node:util";
 import { type Config, ConfigError, loadConfig } from "../shared/config.ts";
 import { runFirstJob } from "./start/first-job.ts";
+import { requireFreePort } from "./start/ports.ts";
 import { apiProgram, apiUrl, workerProgram } from "./start/programs.ts";
 import { prepareRedis } from "./start/redis.ts";
 import { Supervisor } from "./start/supervisor.ts";
@@ -14,6 +15,7 @@ function say(line: string): void {
 }
 
 async function startEverything(supervisor: Supervisor, config: Config): Promise<void> {
+  await requireFreePort(config.host, config.port);
   let environment: Record<string, string> = {};
   if (!process.env["REDIS_URL"]) {
     const redis = await prepareRedis(config.dataDirectory);

@@ -9,9 +9,9 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { Redis } from "ioredis";
+import { freePort } from "./ports.ts";
 import type { Program } from "./supervisor.ts";
 
 /** flock(1) ends with this when another process holds the lock: EX_TEMPFAIL of sysexits.h. */
@@ -82,15 +82,4 @@ async function answers(url: string, signal: AbortSignal): Promise<void> {
   } finally {
     client.disconnect();
   }
-}
-
-/** A TCP port of loopback that nobody listened on a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("the kernel named no free port");
-  return address.port;
 }
