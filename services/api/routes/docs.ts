@@ -1,6 +1,7 @@
 /** `/docs`: the description as a page. Everything it needs comes from here, so it works without the internet. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import type { Response } from "express";
 import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
@@ -52,7 +53,8 @@ interface Asset {
 /** The few files of the page, read once. */
 function loadAssets(): ReadonlyMap<string, Asset> {
   const require = createRequire(import.meta.url);
-  const read = (name: string): Buffer => readFileSync(require.resolve(`swagger-ui-dist/${name}`));
+  const directory = dirname(require.resolve("swagger-ui-dist/package.json"));
+  const read = (name: string): Buffer => readFileSync(join(directory, name));
   return new Map<string, Asset>([
     ["swagger-ui.css", { type: "text/css; charset=utf-8", content: read("swagger-ui.css") }],
     ["swagger-ui-bundle.js", { type: "text/javascript; charset=utf-8", content: read("swagger-ui-bundle.js") }],
