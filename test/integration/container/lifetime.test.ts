@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { detectCgroups } from "../../../worker/cgroup/detect.ts";
+import { TestSlot, text } from "../../support/container.ts";
+
+let slot: TestSlot;
+beforeAll(async () => {
+  slot = await TestSlot.open();
+});
+afterAll(() => slot[Symbol.asyncDispose]());
+
+/** What a container could leave behind on the machine. */
+function leftovers() {
+  const layout = detectCgroups();
+  const roots = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
+  const containers = roots.flatMap((root) => {
+    const own = `${root}/longshore/${slot.worker}`;
+    return readdirSync(own, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  });
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8");
+  return {
+    cgroups: containers.map(({ parentPath, name }) => `${parentPath}/${name}`),
+    mounts: readFileSync("/proc/self/mountinfo", "utf8"),
+    descriptors: readdirSync("/proc/self/fd").length,
+    children,
+  };
+}
+
+describe("a container", () => {
+  it("leaves no process, cgroup, mount or descriptor behind, however it ends", async () => {
+    await slot.bash("true");
+    const before = leftovers();
+    expect(before.cgroups).toEqual([]);
+    const scripts = ["exit 3", "kill -SEGV $$", "yes", "setsid sleep 100 & sleep 100", ":(){ :|:& };:; sleep 100"];
+    for (const script of scripts) await slot.bash(script, { limits: { wallTimeMs: 300, outputBytes: 1000 } });
+    await slot.attempt(slot.spec(["no such command"]));
+    await slot.attempt(slot.spec(["true"]), AbortSignal.abort());
+    expect(leftovers()).toEqual(before);
+  });
+
+  it("reports how its command ended itself", async () => {
+    expect(await slot.bash("exit 42")).toMatchObject({ outcome: "exited", exitCode: 42, signal: null });
+    expect(await slot.bash("kill -TERM $$")).toMatchObject({ outcome: "signaled", exitCode: null, signal: "SIGTERM" });
+    expect(await slot.python("import os; os.abort()")).toMatchObject({ outcome: "signaled", signal: "SIGABRT" });
+  });
+
+  it("reports a command that is not there, and one that cannot be executed, as a shell would", async () => {
+    const missing = await slot.run(slot.spec(["nosuchthing"]));
+    expect(missing).toMatchObject({ outcome: "exited", exitCode: 127 });
+    expect(text(missing.stderr)).toBe('longshore: cannot execute "nosuchthing": ENOENT\n');
+    expect(await slot.run(slot.spec(["/etc/passwd"]))).toMatchObject({ outcome: "exited", exitCode: 126 });
+  });
+
+  it("is ended by a cancellation, and the next one is not", async () => {
+    const cancel = new AbortController();
+    const running = slot.attempt(slot.spec(["bash", "-c", "sleep 100"]), cancel.signal);
+    cancel.abort();
+    expect(await running).toEqual({ kind: "canceled" });
+    expect(await slot.bash("echo fine")).toMatchObject({ outcome: "exited", exitCode: 0 });
+  });
+
+  it("takes no notice of a cancellation that comes too late", async () => {
+    const cancel = new AbortController();
+    await slot.attempt(slot.spec(["true"]), cancel.signal);
+    cancel.abort();
+    expect(await slot.bash("sleep 0.1; echo fine")).toMatchObject({ outcome: "exited", exitCode: 0 });
+  });
+
+  it("reaps orphans: no zombie stays in it", async () => {
+    const script = "for i in 1 2 3 4 5; do (sleep 0 &); done; sleep 0.3; cat /proc/[0-9]*/stat | grep -c ' Z ' || true";
+    expect(text((await slot.bash(script)).stdout)).toBe("0\n");
+  });
+
+  it("has an init of its own as process 1, and the command as process 2", async () => {
+    const result = await slot.bash("echo $$; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'");
+    expect(text(result.stdout)).toMatch(/^2\nlauncher-x64\n[2-5]\n$/);
+  });
+
+  it("charges the program for its own CPU time, not for the container's set-up", async () => {
+    const times = [];
+    for (let round = 0; round < 10; round++) times.push((await slot.run(slot.spec(["true"]))).usage.cpuTimeMs);
+    // Starting a dynamic program takes about 1 ms; preparing a container takes as much again.
+    expect(Math.min(...times)).toBeLessThan(3);
+    expect(Math.min(...times)).toBeGreaterThan(0);
+  });
+
+  it("adds user and system time up to CPU time", async () => {
+    const { usage } = await slot.python("for i in range(10**6): pass");
+    expect(usage.userTimeMs + usage.systemTimeMs).toBeCloseTo(usage.cpuTimeMs, 2);
+    expect(usage.cpuTimeMs).toBeLessThanOrEqual(usage.wallTimeMs + 10);
+  });
+});

@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfig } from "../../shared/config.ts";
+import { ContainerRuntime } from "../../worker/container/runtime.ts";
+import type { Slot } from "../../worker/container/slot.ts";
+import type { ContainerResult, ContainerSpec, Layer, RunResult } from "../../worker/container/spec.ts";
+import { ImageStore } from "../../worker/images/store.ts";
+
+/** Far above the ids of real workers, so that tests may run beside one. */
+const ID_BASE = 3_000_000_000;
+
+/** A real slot on a data directory of its own, with the images that the set-up built. */
+export class TestSlot implements AsyncDisposable {
+  readonly slot: Slot;
+  /** Name of the cgroup that its containers' are in. */
+  readonly worker: string;
+  readonly #layers: readonly Layer[];
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(slot: Slot, worker: string, layers: readonly Layer[], resources: AsyncDisposableStack) {
+    this.slot = slot;
+    this.worker = worker;
+    this.#layers = layers;
+    this.#resources = resources;
+  }
+
+  static async open(image = "python"): Promise<TestSlot> {
+    await using resources = new AsyncDisposableStack();
+    const dataDirectory = mkdtempSync(join(tmpdir(), "longshore-slot-"));
+    resources.defer(() => rmSync(dataDirectory, { recursive: true }));
+    const worker = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase: ID_BASE, worker }));
+    const slot = resources.use(await runtime.openSlot(0));
+    const store = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
+    const stored = await store.resolve(image);
+    if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);
+    const layers = stored.layers.map(({ path }): Layer => ({ kind: "directory", path }));
+    return new TestSlot(slot, worker, layers, resources.move());
+  }
+
+  /** A container like any other, with changes. */
+  spec(command: ContainerSpec["command"], changes: SpecChanges = {}): ContainerSpec {
+    return {
+      layers: this.#layers,
+      rootfs: "writable",
+      command,
+      environment: { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8" },
+      workingDirectory: "/work",
+      user: { uid: 1000, gid: 1000 },
+      files: [],
+      stdin: new Uint8Array(),
+      outputs: [],
+      ...changes,
+      limits: {
+        cpus: 1,
+        cpuTimeMs: 10_000,
+        wallTimeMs: 20_000,
+        memoryBytes: 128 * MiB,
+        processes: 32,
+        outputBytes: 1 * MiB,
+        diskBytes: 32 * MiB,
+        fileBytes: 32 * MiB,
+        openFiles: 64,
+        stackBytes: 8 * MiB,
+        ...changes.limits,
+      },
+    };
+  }
+
+  /** The layers of the slot's image, lowest first. */
+  get layers(): readonly Layer[] {
+    return this.#layers;
+  }
+
+  /** Runs a spec; anything but a container that ran to its end is an error. */
+  async run(spec: ContainerSpec): Promise<RunResult> {
+    const result = await this.attempt(spec);
+    if (result.kind !== "ended") throw new Error(`the container did not run: ${JSON.stringify(result)}`);
+    return result;
+  }
+
+  attempt(spec: ContainerSpec, signal = new AbortController().signal): Promise<ContainerResult> {
+    return this.slot.run(spec, signal);
+  }
+
+  /** Runs a shell script. */
+  bash(script: string, changes: SpecChanges = {}): Promise<RunResult> {
+    return this.run(this.spec(["bash", "-c", script], changes));
+  }
+
+  /** Runs a Python program. */
+  python(program: string, changes: SpecChanges = {}): Promise<RunResult> {
+    return this.run(this.spec(["python3", "-c", program], changes));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
+
+/** Changes to a spec; of its limits only some. */
+export type SpecChanges = Omit<Partial<ContainerSpec>, "limits"> & {
+  readonly limits?: Partial<ContainerSpec["limits"]>;
+};
+
+export const MiB = 1024 * 1024;
+
+/** What was written to a stream, as text. */
+export function text(stream: RunResult["stdout"]): string {
+  return Buffer.from(stream.content).toString();
+}
