@@ -1,0 +1,108 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  writeSync,
+} from "node:fs";
+import { SystemCallError } from "../linux/errno.ts";
+
+const ENOENT = "ENOENT";
+
+/**
+ * The files of a cgroup file system. The one place that touches it, so that tests can put a tree of plain files there.
+ *
+ * Each call is as few system calls as there can be: a container that lives for 2 ms makes about twenty of them.
+ * All throw {@link SystemCallError} with the path in its `call`.
+ */
+export class CgroupFiles {
+  // A page: no file of numbers is longer.
+  readonly #buffer = Buffer.allocUnsafeSlow(4096);
+
+  /** Makes a cgroup; one that exists is an error (EEXIST). */
+  makeDirectory(path: string): void {
+    attempt("mkdir", path, () => mkdirSync(path));
+  }
+
+  /** Removes a cgroup without processes and children; one that is gone is fine. */
+  removeDirectory(path: string): void {
+    attemptUnlessMissing("rmdir", path, () => rmdirSync(path));
+  }
+
+  /** Writes to a file of the kernel's, in one write as the kernel wants it. */
+  write(path: string, text: string): void {
+    attempt("write", path, () => {
+      const descriptor = openSync(path, constants.O_WRONLY);
+      try {
+        writeSync(descriptor, text);
+      } finally {
+        closeSync(descriptor);
+      }
+    });
+  }
+
+  /** Reads a file of numbers. */
+  read(path: string): string {
+    return attempt("read", path, () => {
+      const descriptor = openSync(path, constants.O_RDONLY);
+      try {
+        return this.#buffer.toString("latin1", 0, readSync(descriptor, this.#buffer));
+      } finally {
+        closeSync(descriptor);
+      }
+    });
+  }
+
+  /** Reads a file of numbers that older kernels do not have. */
+  readIfPresent(path: string): string | undefined {
+    return attemptUnlessMissing("read", path, () => this.read(path));
+  }
+
+  exists(path: string): boolean {
+    return existsSync(path);
+  }
+
+  /** The cgroups directly below one, as full paths; none when it is gone. */
+  children(path: string): readonly string[] {
+    const entries = attemptUnlessMissing("readdir", path, () => readdirSync(path, { withFileTypes: true })) ?? [];
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => `${path}/${entry.name}`);
+  }
+
+  /** Ids of the processes in a cgroup; none when it is gone. Those outside of our PID namespace are 0. */
+  processes(path: string): readonly number[] {
+    const file = `${path}/cgroup.procs`;
+    const text = attemptUnlessMissing("read", file, () => readFileSync(file, "latin1")) ?? "";
+    return text.split("\n").filter(Boolean).map(Number);
+  }
+}
+
+function attempt<Result>(call: string, path: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    const errno = error instanceof Error && "errno" in error ? error.errno : undefined;
+    if (typeof errno !== "number") throw error;
+    throw new SystemCallError(`${call} ${path}`, -errno);
+  }
+}
+
+/** ENODEV is what a cgroup answers whose directory was removed after its file was opened. */
+function attemptUnlessMissing<Result>(call: string, path: string, action: () => Result): Result | undefined {
+  try {
+    return attempt(call, path, action);
+  } catch (error) {
+    if (error instanceof SystemCallError && (error.errno === ENOENT || error.errno === "ENODEV")) return undefined;
+    throw error;
+  }
+}
+
+/** The number after `name` in a file of lines `name number`, as memory.events; 0 when it has no such line. */
+export function fieldOf(text: string, name: string): number {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? 0 : Number(line.slice(name.length + 1));
+}

@@ -1,0 +1,16 @@
+import type { CgroupHierarchy, CgroupRoot } from "./cgroup.ts";
+import { CgroupFiles } from "./files.ts";
+import { V1Hierarchy } from "./v1/hierarchy.ts";
+import { V2Hierarchy } from "./v2/hierarchy.ts";
+
+/** Opens a worker's cgroup for the calling thread; touches nothing yet. */
+export function openCgroups({ layout, worker }: CgroupRoot, files = new CgroupFiles()): CgroupHierarchy {
+  switch (layout.version) {
+    case 1:
+      return new V1Hierarchy(layout.directories, worker, files);
+    case 2:
+      return new V2Hierarchy(layout.directory, worker, files);
+    default:
+      throw new Error(`unknown cgroup layout: ${JSON.stringify(layout satisfies never)}`);
+  }
+}

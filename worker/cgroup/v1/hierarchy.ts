@@ -1,0 +1,78 @@
+import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
+import type { V1Controller } from "../detect.ts";
+import type { CgroupFiles } from "../files.ts";
+import { limitProcesses } from "../pids.ts";
+import { killProcesses, removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
+import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
+import { distinct, V1Cgroup } from "./cgroup.ts";
+import { limitCpu } from "./cpu.ts";
+import { avoidSwapping, limitMemory, limitMemoryAndSwap, MEMORY_AND_SWAP } from "./memory.ts";
+
+type Directories = Readonly<Record<V1Controller, string>>;
+
+/** The worker's directories in the v1 hierarchies. */
+export class V1Hierarchy implements CgroupHierarchy {
+  readonly version = 1;
+  readonly #files: CgroupFiles;
+  readonly #own: Directories;
+  readonly #parents: Directories;
+  readonly #roots: Directories;
+  /** Looked up once. */
+  #countsSwap: boolean | undefined;
+
+  constructor(own: Directories, worker: string, files: CgroupFiles) {
+    this.#files = files;
+    this.#own = own;
+    this.#parents = below(own, PARENT);
+    this.#roots = below(this.#parents, worker);
+  }
+
+  prepare(): void {
+    explain(() => {
+      for (const directory of [...distinct(this.#parents), ...distinct(this.#roots)]) {
+        ensureDirectory(this.#files, directory);
+      }
+      avoidSwapping(this.#files, this.#roots.memory);
+    });
+  }
+
+  create(name: string, limits: CgroupLimits): Cgroup {
+    const directories = below(this.#roots, name);
+    using undo = new DisposableStack();
+    for (const directory of distinct(directories)) {
+      this.#files.makeDirectory(directory);
+      undo.defer(() => this.#files.removeDirectory(directory));
+    }
+    limitCpu(this.#files, directories.cpu, limits.cpus);
+    limitMemory(this.#files, directories.memory, limits.memoryBytes);
+    this.#countsSwap ??= this.#files.exists(`${this.#own.memory}/${MEMORY_AND_SWAP}`);
+    if (this.#countsSwap) limitMemoryAndSwap(this.#files, directories.memory, limits.memoryBytes);
+    limitProcesses(this.#files, directories.pids, limits.processes);
+    undo.move();
+    return new V1Cgroup(this.#files, directories, limits);
+  }
+
+  sweep(): void {
+    const found = distinct(this.#roots).flatMap((root) =>
+      this.#files.children(root).flatMap((child) => subtree(this.#files, child)),
+    );
+    const killAll = (): void => killProcesses(this.#files, found);
+    killAll();
+    for (const directory of found) removeCgroup(this.#files, directory, killAll);
+  }
+
+  remove(): void {
+    this.sweep();
+    for (const root of distinct(this.#roots)) this.#files.removeDirectory(root);
+    for (const parent of distinct(this.#parents)) removeUnlessUsed(this.#files, parent);
+  }
+}
+
+function below(parents: Directories, name: string): Directories {
+  return {
+    cpu: `${parents.cpu}/${name}`,
+    cpuacct: `${parents.cpuacct}/${name}`,
+    memory: `${parents.memory}/${name}`,
+    pids: `${parents.pids}/${name}`,
+  };
+}

@@ -1,0 +1,29 @@
+import { fieldOf, type CgroupFiles } from "../files.ts";
+
+/** Limit of memory and swap together; there unless the kernel was built or booted without accounting of swap. */
+export const MEMORY_AND_SWAP = "memory.memsw.limit_in_bytes";
+
+/** Limits memory to `bytes`. The order matters: the limit with swap may not be below the one without. */
+export function limitMemory(files: CgroupFiles, directory: string, bytes: number): void {
+  files.write(`${directory}/memory.limit_in_bytes`, String(bytes));
+}
+
+/** Makes {@link limitMemory}'s limit the one of memory and swap together. */
+export function limitMemoryAndSwap(files: CgroupFiles, directory: string, bytes: number): void {
+  files.write(`${directory}/${MEMORY_AND_SWAP}`, String(bytes));
+}
+
+/** Never swaps this cgroup's memory out to stay within its limit; cgroups made below it inherit that. */
+export function avoidSwapping(files: CgroupFiles, directory: string): void {
+  files.write(`${directory}/memory.swappiness`, "0");
+}
+
+/** Most memory in use at once, in bytes. */
+export function readMemoryPeak(files: CgroupFiles, directory: string): number {
+  return Number(files.read(`${directory}/memory.max_usage_in_bytes`));
+}
+
+/** Processes killed for want of memory. */
+export function readOomKills(files: CgroupFiles, directory: string): number {
+  return fieldOf(files.read(`${directory}/memory.oom_control`), "oom_kill");
+}

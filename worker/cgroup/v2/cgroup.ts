@@ -1,0 +1,56 @@
+import type { Cgroup, CgroupEntry, CgroupLimits, CgroupUsage } from "../cgroup.ts";
+import type { CgroupFiles } from "../files.ts";
+import { readProcesses } from "../pids.ts";
+import { removeCgroup } from "../removal.ts";
+import { readCpuTimes } from "./cpu.ts";
+import { readMemoryPeak, readOomKills } from "./memory.ts";
+
+/** Kills every process in a cgroup and below it, all at once, also those being forked (Linux 5.14). */
+export function killCgroup(files: CgroupFiles, directory: string): void {
+  files.write(`${directory}/cgroup.kill`, "1");
+}
+
+/** A container's directory in the v2 hierarchy, made and limited by the hierarchy. */
+export class V2Cgroup implements Cgroup {
+  readonly entry: CgroupEntry;
+  readonly #files: CgroupFiles;
+  readonly #directory: string;
+  readonly #processes: number;
+
+  constructor(files: CgroupFiles, directory: string, limits: CgroupLimits) {
+    this.#files = files;
+    this.#directory = directory;
+    this.entry = { directory };
+    this.#processes = limits.processes;
+  }
+
+  cpuTimeNs(): number {
+    return readCpuTimes(this.#files, this.#directory).total;
+  }
+
+  oomKills(): number {
+    return readOomKills(this.#files, this.#directory);
+  }
+
+  usage(): CgroupUsage {
+    const { total, user, system } = readCpuTimes(this.#files, this.#directory);
+    const { peak, hits } = readProcesses(this.#files, this.#directory, this.#processes);
+    return {
+      cpuTimeNs: total,
+      userTimeNs: user,
+      systemTimeNs: system,
+      memoryPeakBytes: readMemoryPeak(this.#files, this.#directory),
+      processesPeak: peak,
+      oomKills: this.oomKills(),
+      processLimitHits: hits,
+    };
+  }
+
+  kill(): void {
+    killCgroup(this.#files, this.#directory);
+  }
+
+  [Symbol.dispose](): void {
+    removeCgroup(this.#files, this.#directory, () => this.kill());
+  }
+}

@@ -1,0 +1,23 @@
+import { fieldOf, type CgroupFiles } from "../files.ts";
+
+/** Limits memory to `bytes`; at the limit the kernel ends the whole container, not a process of its choice. */
+export function limitMemory(files: CgroupFiles, directory: string, bytes: number): void {
+  files.write(`${directory}/memory.max`, String(bytes));
+  files.write(`${directory}/memory.oom.group`, "1");
+}
+
+/** No swap for this cgroup and all below it; there is nothing to forbid where the kernel cannot swap. */
+export function forbidSwap(files: CgroupFiles, directory: string): void {
+  const file = `${directory}/memory.swap.max`;
+  if (files.exists(file)) files.write(file, "0");
+}
+
+/** Most memory in use at once, in bytes. */
+export function readMemoryPeak(files: CgroupFiles, directory: string): number {
+  return Number(files.read(`${directory}/memory.peak`));
+}
+
+/** Processes killed for want of memory. */
+export function readOomKills(files: CgroupFiles, directory: string): number {
+  return fieldOf(files.read(`${directory}/memory.events`), "oom_kill");
+}
