@@ -65,7 +65,10 @@ export interface Cgroup extends Disposable {
   readonly entry: CgroupEntry;
   /** CPU time of all its processes together so far, in nanoseconds. */
   cpuTimeNs(): number;
-  /** Processes killed for want of memory so far. v1 kills one at a time, v2 the whole container at once. */
+  /**
+   * Processes killed for want of memory so far: v1 kills one at a time, v2 the whole container at once (and counts the
+   * first of them twice).
+   */
   oomKills(): number;
   usage(): CgroupUsage;
   /** Sends SIGKILL to every process in it, also to stopped ones and those forked meanwhile. Does not wait for them. */
