@@ -11,8 +11,9 @@
  * job since, so an attempt that goes on although it lost the job does no harm.
  */
 import { randomUUID } from "node:crypto";
+import type { JobRequest } from "../shared/job-request.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
-import type { Claim, Ending, JobStore } from "../shared/job-store.ts";
+import type { Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
 import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
@@ -60,7 +61,7 @@ export class Attempt {
 
   /** Makes the attempt. Waits, however long, for a Redis that is away. */
   async make(): Promise<Verdict> {
-    const { store, cancels, worker, slots, metrics } = this.#context;
+    const { store, cancels, worker, metrics } = this.#context;
     using _cancels = cancels.watch(this.#id, () => void this.#stopIfCanceled());
     if (this.#stopReason === "drained") return "give back";
     const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
@@ -68,18 +69,13 @@ export class Attempt {
 
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
-    using lease = await slots.acquire();
-    const outcome = await this.#perform(claim, queuedMs, lease.slot);
-    return await this.#conclude(outcome);
+    return await this.#conclude(await this.#perform(claim.request, queuedMs));
   }
 
-  async #perform(
-    { request }: Extract<Claim, { status: "claimed" }>,
-    queuedMs: number,
-    slot: Parameters<typeof performJob>[2],
-  ): Promise<JobOutcome> {
+  async #perform(request: JobRequest, queuedMs: number): Promise<JobOutcome> {
+    using lease = await this.#context.slots.acquire();
     try {
-      return await performJob(request, queuedMs, slot, this.#context, this.#abort.signal);
+      return await performJob(request, queuedMs, lease.slot, this.#context, this.#abort.signal);
     } catch (error) {
       this.#context.logger.error({ err: error, job: this.#id }, "an attempt failed in an unexpected way");
       const message = "the worker failed in an unexpected way, which is in its log under the job's id";

@@ -11,6 +11,7 @@ import { QUEUE_NAME } from "../shared/keys.ts";
 import { type JobReference, workerSettings } from "../shared/queue.ts";
 import { Attempt, type AttemptContext } from "./attempt.ts";
 import { insist } from "./insist.ts";
+import { reportOutages } from "./outages.ts";
 import { renewLock } from "./lock-renewal.ts";
 
 export interface ConsumerOptions {
@@ -43,7 +44,7 @@ export class Consumer {
       skipLockRenewal: true,
     });
     this.#worker.on("failed", (job) => void this.#onFailed(job));
-    this.#worker.on("error", (error) => context.logger.debug({ err: error }, "bullmq could not do something"));
+    this.#worker.on("error", reportOutages(context.logger, "bullmq"));
   }
 
   /**

@@ -22,6 +22,7 @@ export class WorkerMetrics {
   readonly #collect: Histogram<"stage">;
   readonly #cpuSeconds: Counter<"stage" | "mode">;
   readonly #memoryPeak: Histogram<"stage">;
+  readonly #containers: Gauge;
   readonly #oomKills: Counter;
   readonly #imageLookups: Readonly<Record<"hit" | "miss", Counter>>;
   readonly #retries: Counter;
@@ -64,13 +65,20 @@ export class WorkerMetrics {
       buckets: MEMORY_BUCKETS,
       registers,
     });
+    this.#containers = new Gauge({
+      ...NAMED(
+        "containers_running",
+        "containers between the beginning of their preparation and the end of their clean-up",
+      ),
+      registers,
+    });
     this.#oomKills = counter("oom_kills_total", "containers that were ended because they ran out of memory");
     this.#imageLookups = {
       hit: counter("image_hits_total", "jobs whose image was on this worker"),
       miss: counter("image_misses_total", "jobs whose image was not on this worker"),
     };
     this.#retries = counter("job_retries_total", "attempts at jobs that had been attempted before");
-    this.#lostLocks = counter("lost_locks_total", "attempts that were ended because another worker may have the job");
+    this.#lostLocks = counter("lost_locks_total", "locks of jobs that ended before they were renewed: others may have taken these jobs up");
   }
 
   /** Has slots and images looked at whenever the metrics are read. */
@@ -83,13 +91,6 @@ export class WorkerMetrics {
       collect() {
         this.set({ state: "free" }, slots.total - slots.busy);
         this.set({ state: "busy" }, slots.busy);
-      },
-    });
-    new Gauge({
-      ...NAMED("containers_running", "containers between their preparation and the end of their clean-up"),
-      registers,
-      collect() {
-        this.set(slots.busy);
       },
     });
     const sizes = {
@@ -109,6 +110,11 @@ export class WorkerMetrics {
   async render(): Promise<string> {
     await this.#refresh();
     return await this.registry.metrics();
+  }
+
+  containerStarted(): Disposable {
+    this.#containers.inc();
+    return { [Symbol.dispose]: () => this.#containers.dec() };
   }
 
   containerEnded({ stage, language = NO_LANGUAGE, image, result }: ContainerReport): void {

@@ -26,6 +26,7 @@ import { ContainerRuntime } from "./container/runtime.ts";
 import { WorkerIdentity } from "./identity.ts";
 import { RECIPES } from "./images/recipe.ts";
 import { ImageStore } from "./images/store.ts";
+import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
 import { periodically } from "./periodically.ts";
@@ -53,7 +54,7 @@ export interface RunningWorker {
 export async function startWorker(config: Config, logger: Logger): Promise<RunningWorker> {
   await using resources = new AsyncDisposableStack();
   const connect = (role: "consumer" | "subscriber"): Redis => {
-    const connection = connectRedis(config.redisUrl, role, reportOutage(logger, role));
+    const connection = connectRedis(config.redisUrl, role, reportOutages(logger, role));
     return resources.adopt(connection, (it) => it.disconnect());
   };
   const redis = connect("consumer");
@@ -113,6 +114,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       presets: loadPresets(RECIPES),
       maxima: config.maxima,
       worker: id,
+      onContainerStart: () => metrics.containerStarted(),
       onContainerEnd: (report) => metrics.containerEnded(report),
       onImageLookup: (answer) => metrics.imageLookedUp(answer),
       store,
@@ -132,17 +134,3 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     },
   };
 }
-
-/** Says once that a connection is down, and not again until it has been up. */
-function reportOutage(logger: Logger, role: string): (error: Error) => void {
-  let reportedAt = 0;
-  return (error) => {
-    const now = Date.now();
-    if (now - reportedAt > OUTAGE_REPORT_MS)
-      logger.warn({ err: error, role }, "redis cannot be reached: waiting for it");
-    reportedAt = now;
-  };
-}
-
-/** ioredis tries to connect again at least every second. */
-const OUTAGE_REPORT_MS = 5000;

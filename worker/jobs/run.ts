@@ -35,6 +35,8 @@ export interface JobContext {
   readonly maxima: Limits;
   /** Id of the worker. */
   readonly worker: string;
+  /** Called when a container is about to be made; what it returns is disposed of when nothing is left of it. */
+  readonly onContainerStart: () => Disposable;
   readonly onContainerEnd: (report: ContainerReport) => void;
   readonly onImageLookup: (answer: "hit" | "miss") => void;
 }
@@ -107,6 +109,7 @@ async function runProgram(
 ): Promise<JobOutcome> {
   const plan = composeRun(request, program, context.maxima);
   const run = async (stage: ContainerReport["stage"], spec: ContainerSpec): Promise<RunResult | JobOutcome> => {
+    using _running = context.onContainerStart();
     const result = await slot.run(spec, signal);
     switch (result.kind) {
       case "ended":
