@@ -6,6 +6,7 @@ const EINTR = 4;
 const ESRCH = 3;
 const SIGINFO_BYTES = 128;
 const RUSAGE_BYTES = 144;
+const CLD_EXITED = 1;
 
 /** A close-on-exec descriptor of a process (pidfd_open(2)): readable once the process has ended. */
 export function openProcess(pid: number): number {
@@ -18,16 +19,28 @@ export function signalProcess(pidfd: number, signal: number): void {
   if (result < 0 && result !== -ESRCH) throw new SystemCallError("pidfd_send_signal", -result);
 }
 
-/** Waits for a child that is ending and reaps it; returns what it, and the children it waited for, used. */
-export function reap(pid: number): { readonly maxRssBytes: number } {
+/** How a child ended, and what it, and the children it waited for, used. */
+export interface Reaped {
+  /** 0 to 255; undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+  /** Resident set of the largest of them. */
+  readonly maxRssBytes: number;
+}
+
+/** Waits for a child that is ending and reaps it. */
+export function reap(pid: number): Reaped {
   const information = Buffer.alloc(SIGINFO_BYTES);
   const resources = Buffer.alloc(RUSAGE_BYTES);
   let result: number;
   do result = systemCall("waitid", WAIT.P_PID, pid, addressOf(information), WAIT.WEXITED, addressOf(resources));
   while (result === -EINTR);
   if (result < 0) throw new SystemCallError("waitid", -result);
-  // struct rusage: two timevals, then ru_maxrss in KiB (getrusage(2)).
-  return { maxRssBytes: Number(resources.readBigInt64LE(32)) * 1024 };
+  return {
+    // siginfo_t: si_code at 8, si_status at 24 (waitid(2)).
+    exitCode: information.readInt32LE(8) === CLD_EXITED ? information.readInt32LE(24) : undefined,
+    // struct rusage: two timevals, then ru_maxrss in KiB (getrusage(2)).
+    maxRssBytes: Number(resources.readBigInt64LE(32)) * 1024,
+  };
 }
 
 /**

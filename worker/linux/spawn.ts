@@ -45,10 +45,11 @@ function spawnAttributes(): Buffer {
  * Everything else this process has open must be close-on-exec, as Node's and ours are. posix_spawn shares the memory
  * of the caller until the exec, so that its cost does not grow with Node's heap.
  *
+ * @param argv its arguments, its own name first
  * @returns its process id
  * @throws {SystemCallError}
  */
-export function spawn(path: string, descriptors: readonly number[]): number {
+export function spawn(path: string, descriptors: readonly number[], argv: readonly string[] = [path]): number {
   using copies = new DisposableStack();
   const actions = copies.adopt(Buffer.alloc(FILE_ACTIONS_BYTES), (buffer) => actionsDestroy(buffer));
   actionsInit(actions);
@@ -56,7 +57,7 @@ export function spawn(path: string, descriptors: readonly number[]): number {
     actionsDup2(actions, outOfTheWay(descriptor, descriptors.length, copies), target);
   }
   const pid = Buffer.alloc(4);
-  const error = Number(posixSpawn(pid, path, actions, attributes, [path, null], [null]));
+  const error = Number(posixSpawn(pid, path, actions, attributes, [...argv, null], [null]));
   if (error !== 0) throw new SystemCallError("posix_spawn", error);
   return pid.readInt32LE();
 }
