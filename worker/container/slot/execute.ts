@@ -11,6 +11,7 @@ import type { SlotContext } from "./context.ts";
 import { type Inspection, Launch } from "./launcher.ts";
 import { OutputCollector } from "./streams.ts";
 import { type EndedBy, supervise } from "./supervise.ts";
+import { tracePhase } from "./trace.ts";
 import { peakRssOfPayload } from "./usage.ts";
 
 /** A container that is over. */
@@ -47,9 +48,11 @@ export function execute(
 
   const streams = { stdin, stdout: stdout.writeEnd, stderr: stderr.writeEnd };
   const launch = resources.use(new Launch(plan.steps, streams, slotSteps));
+  tracePhase("spawn");
   stdout.closeWriteEnd();
   stderr.closeWriteEnd();
   reap(launch.pid);
+  tracePhase("launcher");
 
   const launched = launch.inspect();
   const initPid = launched.result(plan.init);
@@ -75,6 +78,7 @@ export function execute(
       peakRssBytes = peakRssOfPayload(initPid);
     },
   });
+  tracePhase("supervise");
   const maxRssBytes = Math.max(reap(initPid).maxRssBytes, peakRssBytes);
   return {
     kind: "executed",

@@ -1,7 +1,7 @@
 /**
  * One container, from a spec to a result, in straight-line synchronous code.
  *
- *   cgroup ─▶ plan ─▶ slot's own steps ─▶ launcher ──▶ supervise ──▶ collect ──▶ everything is disposed
+ *   cgroup ─▶ plan ─▶ slot's own steps ─▶ launcher ──▶ supervise ──▶ collect ──▶ result, then tidy
  *                                            └▶ init ─▶ payload
  *
  * The launcher ends as soon as it has made init, which is then a child of the worker: the slot waits for init only.
@@ -18,10 +18,11 @@ import { collectOutputs, type OutputTree } from "./collect.ts";
 import type { SlotContext } from "./context.ts";
 import { commandFailure, decideOutcome, describeEnding, isFull, readEnding } from "./ending.ts";
 import { execute, type Execution } from "./execute.ts";
+import { traceExecution, tracePhase } from "./trace.ts";
 import { accountFor, monotonicMs, readTimes } from "./usage.ts";
 
 /**
- * Runs one container to its end.
+ * Runs one container to its end. What is left of it (mounts, cgroup) the context takes away when it tidies up.
  *
  * @param name unique among the worker's containers; names the cgroup
  */
@@ -33,19 +34,26 @@ export function runContainer(
 ): ContainerResult {
   const beganMs = monotonicMs();
   try {
-    using cgroup = context.cgroups.create(name, spec.limits);
+    const resources = context.begin();
+    const cgroup = resources.use(context.cgroups.create(name, spec.limits));
+    tracePhase("cgroup");
     const plan = planContainer(spec, { ...context.facts(spec.layers), cgroup: cgroup.entry }, context.host);
-    using slotSteps = new SlotSteps();
+    tracePhase("plan");
+    const slotSteps = resources.use(new SlotSteps());
     const failure = slotSteps.execute(plan.steps);
     if (failure !== undefined) return setupFailure(plan, failure);
+    tracePhase("slot steps");
 
     const execution = execute(context, spec, plan, slotSteps, cgroup, cancellation);
     if (execution.kind === "not launched") return setupFailure(plan, execution);
     if (execution.endedBy === "canceled") return { kind: "canceled" };
     const broken = execution.inspection.failure;
     if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan, broken);
+    tracePhase("reap");
+    traceExecution(plan, execution.inspection);
 
     const result = report(spec, plan, slotSteps, cgroup, execution, beganMs);
+    tracePhase("collect");
     if (spec.keepLayerAs !== undefined) context.keep(spec.keepLayerAs, plan.mounts, slotSteps);
     return result;
   } catch (error) {
@@ -77,6 +85,7 @@ function report(
   if (endedBy === "canceled") throw new RangeError("a canceled container has no result");
   const endMs = monotonicMs();
   const used = cgroup.usage();
+  tracePhase("usage");
   const times = readTimes(plan, inspection, endMs);
   const usage = accountFor(plan, inspection, times, used, execution.maxRssBytes);
   const failure = inspection.failure && commandFailure(inspection.failure, spec);
