@@ -14,6 +14,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { LastLines } from "./last-lines.ts";
+import { showLogs } from "./show-logs.ts";
 
 /** A program to be kept running. */
 export interface Program {
@@ -24,7 +25,7 @@ export interface Program {
   readonly input?: string;
   /** What an exit code of it means, where the code alone says too little. */
   readonly exitMeanings?: Readonly<Record<number, string>>;
-  /** `show`: on the supervisor's own stdout and stderr; `keep`: the last lines, to be shown when it fails. */
+  /** `keep`: the last lines, to be quoted when it fails; `show`: on our own stdout, as logs for people in a terminal. */
   readonly output: "show" | "keep";
   /** Sent by the kernel when the supervisor dies without having stopped it. */
   readonly deathSignal: "SIGTERM" | "SIGKILL";
@@ -132,14 +133,16 @@ class Child {
   constructor(program: Program) {
     this.program = program;
     const kept = program.output === "keep";
+    const forPeople = !kept && process.stdout.isTTY;
     this.#process = spawn("setpriv", ["--pdeathsig", program.deathSignal.slice("SIG".length), ...program.command], {
       env: { ...process.env, ...program.environment },
-      stdio: ["pipe", kept ? "pipe" : "inherit", kept ? "pipe" : "inherit"],
+      stdio: ["pipe", kept || forPeople ? "pipe" : "inherit", kept ? "pipe" : "inherit"],
       detached: true,
     });
     // Its end is reported by `ended`; that it did not read everything before adds nothing.
     this.#process.stdin?.on("error", () => undefined).end(program.input);
-    const lines = new LastLines(this.#process.stdout, this.#process.stderr);
+    const lines = kept ? new LastLines(this.#process.stdout, this.#process.stderr) : new LastLines();
+    if (forPeople && this.#process.stdout !== null) showLogs(this.#process.stdout);
     this.ended = this.#describeEnd(lines);
     this.ready = this.#becomeReady();
   }

@@ -36,6 +36,11 @@ function childrenOf(pid: number | undefined): Map<string, number> {
   );
 }
 
+/** For starts that should fail: one that does not is not left running. */
+async function startAndStop(...options: Parameters<typeof startLongshore>): Promise<void> {
+  await using _longshore = await startLongshore(...options);
+}
+
 describe("npm start", () => {
   it("runs a first job, serves, and stops when it is told to", async () => {
     await using data = await makeDataDirectory();
@@ -89,10 +94,10 @@ describe("npm start", () => {
   it("says why it does not start", async () => {
     await using data = await makeDataDirectory();
     await using first = await startLongshore(data.path);
-    await expect(startLongshore(data.path)).rejects.toThrow(`another longshore uses ${data.path}`);
+    await expect(startAndStop(data.path)).rejects.toThrow(`another longshore uses ${data.path}`);
     await using other = await makeDataDirectory();
     const port = new URL(first.url).port;
-    await expect(startLongshore(other.path, { LONGSHORE_PORT: port })).rejects.toThrow(`port ${port} is taken`);
-    await expect(startLongshore(other.path, { LONGSHORE_SLOTS: "many" })).rejects.toThrow("LONGSHORE_SLOTS");
+    await expect(startAndStop(other.path, { LONGSHORE_PORT: port })).rejects.toThrow(`port ${port} is taken`);
+    await expect(startAndStop(other.path, { LONGSHORE_SLOTS: "many" })).rejects.toThrow("LONGSHORE_SLOTS");
   });
 });
