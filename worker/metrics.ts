@@ -78,7 +78,10 @@ export class WorkerMetrics {
       miss: counter("image_misses_total", "jobs whose image was not on this worker"),
     };
     this.#retries = counter("job_retries_total", "attempts at jobs that had been attempted before");
-    this.#lostLocks = counter("lost_locks_total", "locks of jobs that ended before they were renewed: others may have taken these jobs up");
+    this.#lostLocks = counter(
+      "lost_locks_total",
+      "locks of jobs that ended before they were renewed: others may have taken these jobs up",
+    );
   }
 
   /** Has slots and images looked at whenever the metrics are read. */
