@@ -5,6 +5,7 @@ import { openCgroups } from "../cgroup/open.ts";
 import { explainSteps } from "./explain.ts";
 import { initLayerPath } from "./init-layer.ts";
 import type { HostFacts, SlotFacts } from "./plan/facts.ts";
+import { makeNetwork } from "./plan/network.ts";
 import { planContainer } from "./plan/plan.ts";
 import type { ContainerSpec, Layer } from "./spec.ts";
 
@@ -53,6 +54,8 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     cgroup: entry,
   };
   return [
+    "# the slot, before there is a job",
+    explainSteps(makeNetwork()).split("\n").slice(1).join("\n"),
     "# the slot, before the plan",
     "## cgroup",
     ...files.lines.map((line) => `      ${line}`),

@@ -44,6 +44,7 @@ export class Slot implements AsyncDisposable {
   readonly #pool: Piscina<SlotTask, ContainerResult | undefined>;
   readonly #cancellation: CancellationChannel;
   #runs = 0;
+  #tidied: Promise<unknown> = Promise.resolve();
 
   private constructor(
     index: number,
@@ -74,7 +75,7 @@ export class Slot implements AsyncDisposable {
     });
     const slot = new Slot(options.index, pool, cancellation);
     try {
-      await pool.run({ kind: "open" });
+      await pool.run({ kind: "tidy" });
     } catch (error) {
       await slot[Symbol.asyncDispose]();
       throw error;
@@ -86,9 +87,10 @@ export class Slot implements AsyncDisposable {
    * Runs one container. Call it only when the last run has settled: a slot has one place.
    *
    * @param signal ends the container when aborted; the result is then `canceled`
-   * @throws when the slot's thread died; the next run gets a new one
+   * @throws when the slot's thread died, the next run gets a new one; or when the last container could not be taken away
    */
   async run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult> {
+    await this.#tidied;
     if (signal.aborted) return { kind: "canceled" };
     const run = ++this.#runs;
     const cancel = (): void => requestCancellation(this.#cancellation, run);
@@ -96,6 +98,8 @@ export class Slot implements AsyncDisposable {
     try {
       const result = await this.#pool.run({ kind: "run", run, spec });
       if (result === undefined) throw new Error("the slot answered a run without a result");
+      this.#tidied = this.#pool.run({ kind: "tidy" });
+      this.#tidied.catch(() => undefined); // The next run is told.
       return result;
     } finally {
       signal.removeEventListener("abort", cancel);
@@ -104,11 +108,13 @@ export class Slot implements AsyncDisposable {
 
   /** Lets go of a layer that a run kept (`keepLayerAs`). */
   async release(name: string): Promise<void> {
+    await this.#tidied;
     await this.#pool.run({ kind: "release", name });
   }
 
   /** Ends the slot's thread, and with it whatever runs in it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tidied.catch(() => undefined);
     await this.#pool.destroy();
     closeCancellationChannel(this.#cancellation);
   }

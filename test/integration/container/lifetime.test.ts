@@ -9,8 +9,9 @@ beforeAll(async () => {
 });
 afterAll(() => slot[Symbol.asyncDispose]());
 
-/** What a container could leave behind on the machine. */
-function leftovers() {
+/** What a container could leave behind on the machine, once the slot has tidied up. */
+async function leftovers() {
+  await slot.slot.release("nothing");
   const layout = detectCgroups();
   const roots = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
   const containers = roots.flatMap((root) => {
@@ -29,13 +30,13 @@ function leftovers() {
 describe("a container", () => {
   it("leaves no process, cgroup, mount or descriptor behind, however it ends", async () => {
     await slot.bash("true");
-    const before = leftovers();
+    const before = await leftovers();
     expect(before.cgroups).toEqual([]);
     const scripts = ["exit 3", "kill -SEGV $$", "yes", "setsid sleep 100 & sleep 100", ":(){ :|:& };:; sleep 100"];
     for (const script of scripts) await slot.bash(script, { limits: { wallTimeMs: 300, outputBytes: 1000 } });
     await slot.attempt(slot.spec(["no such command"]));
     await slot.attempt(slot.spec(["true"]), AbortSignal.abort());
-    expect(leftovers()).toEqual(before);
+    expect(await leftovers()).toEqual(before);
   });
 
   it("reports how its command ended itself", async () => {

@@ -8,9 +8,9 @@ describe("the plan of a container", () => {
     expect(explainSteps(samplePlan().steps)).toBe(explainSteps(samplePlan().steps));
   });
 
-  it("makes init in new mount, process, network, ipc and uts namespaces, as a child of the worker", () => {
+  it("makes init in new mount, process, ipc and uts namespaces, as a child of the worker", () => {
     const text = explainSteps([samplePlan().init]);
-    expect(text).toContain("CLONE_PARENT|CLONE_NEWNS|CLONE_NEWPID|CLONE_NEWNET|CLONE_NEWIPC|CLONE_NEWUTS");
+    expect(text).toContain("CLONE_PARENT|CLONE_NEWNS|CLONE_NEWPID|CLONE_NEWIPC|CLONE_NEWUTS");
   });
 
   it("joins every v1 cgroup before it makes them the root of the cgroup namespace", () => {

@@ -1,5 +1,5 @@
-import { CLONE, INTERFACE, O, POLL, PR, SIGNAL, SOCKET } from "../../linux/constants.ts";
-import { bytes, flags, mode, NULL, resultOf, string, words } from "./arguments.ts";
+import { CLONE, O, POLL, PR, SIGNAL } from "../../linux/constants.ts";
+import { flags, mode, NULL, resultOf, string, words } from "./arguments.ts";
 import { HERE } from "./mounting.ts";
 import type { SlotFacts } from "./facts.ts";
 import { type Step, writeSteps } from "./step.ts";
@@ -13,13 +13,12 @@ const CLONE_ARGS_BYTES = 88;
 const NEW_NAMESPACES = [
   "CLONE_NEWNS",
   "CLONE_NEWPID",
-  "CLONE_NEWNET",
   "CLONE_NEWIPC",
   "CLONE_NEWUTS",
 ] as const satisfies readonly (keyof typeof CLONE)[];
 
 /**
- * The launcher makes init and is done.
+ * The launcher makes init and is done. The network namespace is the slot's (network.ts).
  *
  * CLONE_PARENT makes init a child of the worker, which then waits for init alone. The namespaces belong to the host's
  * user namespace: whatever a process in the container's user namespace gains there gives it no power over them.
@@ -47,16 +46,6 @@ export function enterNamespaces(steps: Step[], slot: SlotFacts): Step {
 function openCgroup(steps: Step[], directory: string): Step {
   const step = writeSteps(steps, "slot", "cgroup");
   return step("openat", HERE, string(directory), flags(O, "O_PATH", "O_DIRECTORY", "O_CLOEXEC"));
-}
-
-/** The network namespace has nothing but its loopback, which is brought up: programs talk to themselves over it. */
-export function bringUpLoopback(steps: Step[]): void {
-  const step = writeSteps(steps, "init", "network");
-  const request = new Uint8Array(40); // struct ifreq: name, then flags
-  request.set(new TextEncoder().encode("lo"));
-  new DataView(request.buffer).setInt16(16, INTERFACE.IFF_UP | INTERFACE.IFF_RUNNING, true);
-  const socket = step("socket", flags(SOCKET, "AF_INET"), flags(SOCKET, "SOCK_DGRAM", "SOCK_CLOEXEC"), 0);
-  step("ioctl", resultOf(socket), flags(INTERFACE, "SIOCSIFFLAGS"), bytes('{"lo", IFF_UP|IFF_RUNNING}', request));
 }
 
 /** A fixed host name, so that nothing tells one worker from another. */

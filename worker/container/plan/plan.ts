@@ -11,7 +11,7 @@ import {
 import { makeDevices } from "./devices.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
-import { bringUpLoopback, dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
+import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
 import { becomeUser, executeCommand, forkPayload, limitResources } from "./payload.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
@@ -52,7 +52,6 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   const init = enterNamespaces(steps, slot);
   joinCgroup(steps, slot);
   const beginning = beginAccounting(steps);
-  bringUpLoopback(steps);
   nameHost(steps);
   const root = resultOf(mounts.root);
   attachRoot(steps, slot, root);

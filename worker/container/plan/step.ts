@@ -101,6 +101,7 @@ export interface StepWriter {
 }
 
 const DESCRIPTOR_CALLS: ReadonlySet<SystemCall> = new Set<SystemCall>([
+  "socket",
   "fsopen",
   "fsmount",
   "open_tree",

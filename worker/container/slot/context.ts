@@ -3,10 +3,12 @@ import { dirname, join } from "node:path";
 import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
 import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
 import { addressOf, cString, mustCall } from "../../linux/libc.ts";
+import { SystemCallError } from "../../linux/errno.ts";
 import { openProcess } from "../../linux/process.ts";
 import { prepareInitLayer } from "../init-layer.ts";
 import type { HeldDescriptor, HostFacts, MountedLayer, SlotFacts } from "../plan/facts.ts";
-import type { SlotSteps } from "../interpret.ts";
+import { SlotSteps } from "../interpret.ts";
+import { makeNetwork } from "../plan/network.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { Layer } from "../spec.ts";
 import { openUserNamespace } from "./user-namespace.ts";
@@ -38,6 +40,8 @@ export class SlotContext implements Disposable {
   readonly #layers = new Map<string, MountedLayer>();
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
+  #ended = new DisposableStack();
+  #network: "unused" | "used" = "used";
 
   constructor(options: { idBase: number; dataDirectory: string; host: HostFacts; cgroups: CgroupHierarchy }) {
     this.idBase = options.idBase;
@@ -64,6 +68,32 @@ export class SlotContext implements Disposable {
     );
   }
 
+  /**
+   * Begins a container: takes away what is left of the last one, and gives it a network of its own.
+   * @returns what is to be disposed of when the container has ended and been reported
+   */
+  begin(): DisposableStack {
+    this.tidy();
+    this.#network = "used";
+    return this.#ended;
+  }
+
+  /**
+   * Takes away what is left of a container that has ended, and prepares for the next one. The slot does it while it has
+   * nothing else to do: a result need not wait for a file system to be unmounted, nor a job for a network to be made.
+   * @throws {SystemCallError}
+   */
+  tidy(): void {
+    const ended = this.#ended;
+    this.#ended = new DisposableStack();
+    ended.dispose();
+    if (this.#network === "unused") return;
+    using steps = new SlotSteps();
+    const failure = steps.execute(makeNetwork());
+    if (failure !== undefined) throw new SystemCallError(failure.step.call, failure.errno);
+    this.#network = "unused";
+  }
+
   /** Keeps the writable layer of a container that has ended under a name; does nothing for a read-only one. */
   keep(name: string, mounts: UnionMount, slotSteps: SlotSteps): void {
     this.release(name);
@@ -85,6 +115,7 @@ export class SlotContext implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#ended.dispose();
     for (const name of [...this.#kept.keys()]) this.release(name);
     this.#resources.dispose();
   }

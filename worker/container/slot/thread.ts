@@ -9,7 +9,8 @@ import { runContainer } from "./run-container.ts";
 
 /** What the main thread asks of the slot's. */
 export type SlotTask =
-  | { readonly kind: "open" }
+  /** Take away what the last container left, prepare for the next. */
+  | { readonly kind: "tidy" }
   | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
   | { readonly kind: "release"; readonly name: string };
 
@@ -24,7 +25,8 @@ const context = new SlotContext({
 /** Executes one task. */
 export default function perform(task: SlotTask): ContainerResult | undefined {
   switch (task.kind) {
-    case "open":
+    case "tidy":
+      context.tidy();
       return undefined;
     case "run":
       return runContainer(

@@ -1,0 +1,22 @@
+import { CLONE, INTERFACE, SOCKET } from "../../linux/constants.ts";
+import { bytes, flags, resultOf } from "./arguments.ts";
+import { type Step, writeSteps } from "./step.ts";
+
+/**
+ * The network of the slot's next container, made before there is a job for it: the slot's thread enters a new network
+ * namespace, where nothing is but a loopback, and brings that up. What the thread launches is born in it.
+ *
+ * Each namespace serves one container. Making and destroying one takes 0.4 ms to 0.5 ms, more than anything else of a
+ * container, and a counter of its loopback or a port in TIME_WAIT would tell the next what the last one did.
+ */
+export function makeNetwork(): Step[] {
+  const steps: Step[] = [];
+  const step = writeSteps(steps, "slot", "network");
+  step("unshare", flags(CLONE, "CLONE_NEWNET"));
+  const request = new Uint8Array(40); // struct ifreq: name, then flags
+  request.set(new TextEncoder().encode("lo"));
+  new DataView(request.buffer).setInt16(16, INTERFACE.IFF_UP | INTERFACE.IFF_RUNNING, true);
+  const socket = step("socket", flags(SOCKET, "AF_INET"), flags(SOCKET, "SOCK_DGRAM", "SOCK_CLOEXEC"), 0);
+  step("ioctl", resultOf(socket), flags(INTERFACE, "SIOCSIFFLAGS"), bytes('{"lo", IFF_UP|IFF_RUNNING}', request));
+  return steps;
+}
