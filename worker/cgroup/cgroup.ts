@@ -89,8 +89,11 @@ export interface CgroupHierarchy {
    * @param name unique among those of the worker, without a slash
    */
   create(name: string, limits: CgroupLimits): Cgroup;
-  /** Kills and removes everything below the worker's cgroup: what a dead predecessor of the same name left. */
-  sweep(): void;
+  /**
+   * Kills and removes what is below the worker's cgroup: what a dead predecessor of the same name left.
+   * @param prefix only cgroups whose names begin so: what a dead thread left
+   */
+  sweep(prefix?: string): void;
   /** Removes the worker's cgroup with all that is below it, at shutdown. */
   remove(): void;
 }

@@ -208,6 +208,15 @@ describe("a v1 hierarchy", () => {
     }
   });
 
+  test("sweeps what one slot left, and leaves the others' containers alone", () => {
+    const { tree, cgroups } = separateMounts();
+    using _ = tree;
+    cgroups.prepare();
+    for (const name of ["1-7", "11-7"]) cgroups.create(name, limits);
+    cgroups.sweep("1-");
+    expect(cgroupsBelow(join(tree.root, "cpu/longshore/w1"))).toEqual(["11-7"]);
+  });
+
   test("leaves the cgroups of other workers alone", () => {
     const { tree, cgroups } = separateMounts();
     using _ = tree;
@@ -218,3 +227,9 @@ describe("a v1 hierarchy", () => {
     expect(readdirSync(join(tree.root, "cpu/longshore"))).not.toContain("w1");
   });
 });
+
+function cgroupsBelow(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+}

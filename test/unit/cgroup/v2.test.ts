@@ -158,6 +158,16 @@ describe("a v2 hierarchy", () => {
     expect(tree.takeLog()).toEqual(["own/longshore/w1/c1/cgroup.kill = 1", "rmdir own/longshore/w1/c1"]);
   });
 
+  test("sweeps what one slot left, and leaves the others' containers alone", () => {
+    const { tree, own, cgroups } = worker([]);
+    using _ = tree;
+    cgroups.prepare();
+    for (const name of ["1-7", "11-7"]) cgroups.create(name, limits);
+    cgroups.sweep("1-");
+    expect(existsSync(join(own, "longshore/w1/1-7"))).toBe(false);
+    expect(existsSync(join(own, "longshore/w1/11-7"))).toBe(true);
+  });
+
   test("sweeps what a predecessor left and removes itself", () => {
     const { tree, own, cgroups } = worker([]);
     using _ = tree;

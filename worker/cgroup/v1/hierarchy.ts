@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import type { V1Controller } from "../detect.ts";
 import type { CgroupFiles } from "../files.ts";
@@ -52,10 +53,11 @@ export class V1Hierarchy implements CgroupHierarchy {
     return new V1Cgroup(this.#files, directories, limits);
   }
 
-  sweep(): void {
-    const found = distinct(this.#roots).flatMap((root) =>
-      this.#files.children(root).flatMap((child) => subtree(this.#files, child)),
-    );
+  sweep(prefix = ""): void {
+    const found = distinct(this.#roots)
+      .flatMap((root) => this.#files.children(root))
+      .filter((child) => basename(child).startsWith(prefix))
+      .flatMap((child) => subtree(this.#files, child));
     const killAll = (): void => killProcesses(this.#files, found);
     killAll();
     for (const directory of found) removeCgroup(this.#files, directory, killAll);

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import type { CgroupFiles } from "../files.ts";
 import { limitProcesses } from "../pids.ts";
@@ -46,8 +47,9 @@ export class V2Hierarchy implements CgroupHierarchy {
     return new V2Cgroup(this.#files, directory, limits);
   }
 
-  sweep(): void {
+  sweep(prefix = ""): void {
     for (const child of this.#files.children(this.#root)) {
+      if (!basename(child).startsWith(prefix)) continue;
       const killAll = (): void => killCgroup(this.#files, child);
       killAll();
       for (const directory of subtree(this.#files, child)) removeCgroup(this.#files, directory, killAll);

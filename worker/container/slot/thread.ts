@@ -15,11 +15,14 @@ export type SlotTask =
   | { readonly kind: "release"; readonly name: string };
 
 const data = workerData as SlotThreadData;
+const cgroups = openCgroups(data.cgroups);
+// A thread before this one may have crashed in the middle of a container, whose init has died with it.
+cgroups.sweep(cgroupName(""));
 const context = new SlotContext({
   idBase: data.idBase,
   dataDirectory: data.dataDirectory,
   host: data.host,
-  cgroups: openCgroups(data.cgroups),
+  cgroups,
 });
 
 /** Executes one task. */
@@ -29,16 +32,15 @@ export default function perform(task: SlotTask): ContainerResult | undefined {
       context.tidy();
       return undefined;
     case "run":
-      return runContainer(
-        context,
-        task.spec,
-        `${data.index}-${task.run}`,
-        new Cancellation(data.cancellation, task.run),
-      );
+      return runContainer(context, task.spec, cgroupName(task.run), new Cancellation(data.cancellation, task.run));
     case "release":
       context.release(task.name);
       return undefined;
     default:
       return task satisfies never;
   }
+}
+
+function cgroupName(run: number | ""): string {
+  return `${data.index}-${run}`;
 }
