@@ -43,6 +43,13 @@ export function decodeContent(value: string | EncodedContent): Buffer {
   return Buffer.from(value.content, value.encoding);
 }
 
+/** How many bytes were meant, without making them. */
+export function contentLength(value: string | EncodedContent): number {
+  return typeof value === "string"
+    ? Buffer.byteLength(value, "utf8")
+    : Buffer.byteLength(value.content, value.encoding);
+}
+
 /** Puts bytes into JSON: as text when they are valid UTF-8, else as base64. */
 export function encodeContent(bytes: Uint8Array): EncodedContent {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

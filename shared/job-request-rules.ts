@@ -22,6 +22,8 @@ interface RequestFields {
   readonly image?: string | undefined;
   readonly command?: readonly string[] | undefined;
   readonly source?: string | undefined;
+  readonly rootfs: "writable" | "readonly";
+  readonly workingDirectory: string;
   readonly files: readonly { readonly path: string }[];
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -50,6 +52,14 @@ export function checkPaths(request: RequestFields, context: z.core.$RefinementCt
   for (const { index, message } of findPathConflicts(request.files.map(({ path }) => path))) {
     context.addIssue({ code: "custom", path: ["files", index, "path"], message, input: request.files });
   }
+}
+
+/** Under a read-only root only /work can take the job's files; a preset writes its main file. */
+export function checkWorkingDirectory(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const writesFiles = request.language !== undefined || request.files.length > 0;
+  if (request.rootfs === "writable" || !writesFiles || /^\/work(\/|$)/.test(request.workingDirectory)) return;
+  const message = "cannot take files under a read-only root: use /work or a directory below it";
+  context.addIssue({ code: "custom", path: ["workingDirectory"], message, input: request.workingDirectory });
 }
 
 /** execve(2) must be able to take it: see {@link requestBounds}. */

@@ -8,7 +8,13 @@ import * as z from "zod";
 import { checkContent, textSchema } from "./content.ts";
 import { LongshoreError } from "./errors.ts";
 import { createLimitsSchema, type Limits } from "./limits.ts";
-import { checkArgumentBytes, checkPaths, checkProgram, requestBounds } from "./job-request-rules.ts";
+import {
+  checkArgumentBytes,
+  checkPaths,
+  checkProgram,
+  checkWorkingDirectory,
+  requestBounds,
+} from "./job-request-rules.ts";
 import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths.ts";
 import { issuesToDetails } from "./validation.ts";
 
@@ -91,6 +97,7 @@ function createRunRequestSchema(maxima: Limits) {
     })
     .superRefine(checkProgram)
     .superRefine(checkPaths)
+    .superRefine(checkWorkingDirectory)
     .superRefine(checkArgumentBytes)
     .meta({ id: "RunRequest", description: "one command executed in one container" });
 }

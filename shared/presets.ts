@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { contentLength } from "./content.ts";
 import { LongshoreError } from "./errors.ts";
 import type { CheckedRequest, JobRequest } from "./job-request.ts";
 import { createLimitsSchema, fromTable, limitTable, resolveLimits, type Limits } from "./limits.ts";
@@ -59,7 +60,7 @@ function readPreset(file: string): Preset {
  * Throws `invalid_request`: unknown language, main file given twice or not at all.
  */
 export function resolveRequest(request: CheckedRequest, presets: Presets, maxima: Limits): JobRequest {
-  if (request.language === undefined) return { ...request, limits: resolveLimits(maxima, request.limits) };
+  if (request.language === undefined) return fitting({ ...request, limits: resolveLimits(maxima, request.limits) });
   const preset = presets.get(request.language);
   if (preset === undefined) {
     throw invalid("language", `is not known: choose one of ${[...presets.keys()].join(", ")}`);
@@ -73,7 +74,19 @@ export function resolveRequest(request: CheckedRequest, presets: Presets, maxima
   }
   const below = request.files.findIndex(({ path }) => path.startsWith(`${preset.fileName}/`));
   if (below >= 0) throw invalid(`files[${below}].path`, `lies below ${preset.fileName}, which is a file`);
-  return { ...request, limits: resolveLimits(maxima, request.limits, preset.limits) };
+  return fitting({ ...request, limits: resolveLimits(maxima, request.limits, preset.limits) });
+}
+
+/** A tmpfs counts whole pages. */
+const PAGE_BYTES = 4096;
+
+/** The files that a job brings must fit the file system that they are written to. */
+function fitting(request: JobRequest): JobRequest {
+  const contents = [...request.files, ...(request.source === undefined ? [] : [request.source])];
+  const pages = contents.map((content) => Math.ceil(contentLength(content) / PAGE_BYTES) + 1);
+  const bytes = pages.reduce((sum, count) => sum + count, 0) * PAGE_BYTES;
+  if (bytes <= request.limits.diskBytes) return request;
+  throw invalid("limits.diskBytes", `is ${request.limits.diskBytes}, but the job's files take ${bytes} bytes`);
 }
 
 function invalid(path: string, message: string): LongshoreError {

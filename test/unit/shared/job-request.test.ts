@@ -233,3 +233,18 @@ function judge(body: unknown): string {
     return isFault ? "fault" : String(error);
   }
 }
+
+describe("a read-only root", () => {
+  const files = [{ path: "in.txt", content: "" }];
+
+  test.each(["/work", "/work/below"])("takes files in %s", (workingDirectory) => {
+    expect(faultsOf({ ...smallest, rootfs: "readonly", files, workingDirectory })).toEqual({});
+  });
+
+  test.each(["/", "/tmp", "/workshop"])("takes none in %s", (workingDirectory) => {
+    const request = { ...smallest, rootfs: "readonly", files, workingDirectory };
+    expect(Object.keys(faultsOf(request))).toEqual(["workingDirectory"]);
+    expect(faultsOf({ ...request, files: [] })).toEqual({});
+    expect(faultsOf({ ...request, rootfs: "writable" })).toEqual({});
+  });
+});

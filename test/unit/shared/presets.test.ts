@@ -90,3 +90,11 @@ describe("a request", () => {
     }
   });
 });
+
+test("files that do not fit the disk that the job asks for are refused before it is accepted", () => {
+  const files = [{ path: "data", content: "x".repeat(100_000) }];
+  const request = parse({ ...smallest, files, limits: { diskBytes: 65_536 } });
+  expect(() => resolveRequest(request, new Map(), defaultMaxima)).toThrow(LongshoreError);
+  const larger = parse({ ...smallest, files, limits: { diskBytes: 131_072 } });
+  expect(resolveRequest(larger, new Map(), defaultMaxima).limits.diskBytes).toBe(131_072);
+});
