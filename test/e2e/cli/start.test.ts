@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { jobSchema } from "../../../shared/job.ts";
 import { makeDataDirectory } from "../../support/data-directory.ts";
@@ -24,12 +24,10 @@ async function finished({ url }: Longshore, id: string) {
 
 /** Ids of the processes that a process has started, as long as it lives. */
 function childrenOf(pid: number | undefined): Map<string, number> {
-  const lines = execFileSync("ps", ["--ppid", String(pid), "-o", "pid=,args="], { encoding: "utf8" })
-    .trim()
-    .split("\n");
+  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
   return new Map(
-    lines.map((line) => {
-      const [, id = "", command = ""] = /^\s*(\d+) (.*)$/.exec(line) ?? [];
+    ids.map((id) => {
+      const command = readFileSync(`/proc/${id}/cmdline`, "utf8");
       const name = command.includes("redis-server") ? "redis" : command.includes("services/api") ? "api" : "worker";
       return [name, Number(id)];
     }),
