@@ -46,6 +46,7 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     idBase: place.idBase,
     userNamespace: held("user namespace"),
     worker: held("pidfd of the worker"),
+    hostNetwork: held("network namespace of the worker"),
     staging,
     layers: layers.map((layer, index) => ({
       descriptor: held(layerName(layer)),

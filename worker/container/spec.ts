@@ -62,8 +62,20 @@ export interface ContainerSpec {
   readonly limits: ContainerLimits;
   /** Globs relative to the working directory, of the regular files to be returned. */
   readonly outputs: readonly string[];
+  /** Only for image builds, see {@link BuildAbilities}. */
+  readonly build?: BuildAbilities;
   /** Keep the writable layer in the slot under this name, until `Slot.release(name)`. */
   readonly keepLayerAs?: string;
+}
+
+/**
+ * What a step of an image build can do beyond a job. Builds execute what the operator asked for; jobs never get these.
+ */
+export interface BuildAbilities {
+  /** `host`: the host's network and its resolv.conf, for package managers. */
+  readonly network: "none" | "host";
+  /** An empty directory on the worker's disk that takes the writable layer, in place of memory; `diskBytes` does not bound it. */
+  readonly scratchDirectory: string;
 }
 
 /**

@@ -169,4 +169,18 @@ describe("the plan of a container", () => {
     expect(text).toContain("RLIMIT_FSIZE, {rlim_cur=67108864");
     expect(text).toContain("RLIMIT_CORE, {rlim_cur=0, rlim_max=0}");
   });
+
+  it("gives a step of an image build the host's network, a directory and some capabilities, and a job none", () => {
+    const build = { network: "host", scratchDirectory: "/data/build/1" } as const;
+    const text = explainSteps(samplePlan({ build, user: { uid: 0, gid: 0 } }).steps);
+    expect(text).toContain("setns(<network namespace of the worker>, CLONE_NEWNET)");
+    expect(text).toContain('open_tree(AT_FDCWD, "/data/build/1"');
+    expect(text).toContain("{effective=permitted=CAP_CHOWN|CAP_DAC_OVERRIDE|");
+    expect(text).not.toContain("PR_CAPBSET_DROP, CAP_CHOWN");
+    expect(text).toContain("PR_CAPBSET_DROP, CAP_SYS_ADMIN");
+    const ordinary = explainSteps(samplePlan({ user: { uid: 0, gid: 0 } }).steps);
+    expect(ordinary).not.toMatch(/CLONE_NEWNET|effective=|resolv\.conf/);
+    const offline = explainSteps(samplePlan({ build: { ...build, network: "none" } }).steps);
+    expect(offline).not.toMatch(/CLONE_NEWNET|resolv\.conf/);
+  });
 });

@@ -35,6 +35,7 @@ export const sampleSlot: SlotFacts = {
   idBase: 1_000_000,
   userNamespace: { kind: "held", descriptor: 40, text: "user namespace" },
   worker: { kind: "held", descriptor: 41, text: "worker" },
+  hostNetwork: { kind: "held", descriptor: 42, text: "network namespace of the worker" },
   staging: "/data/staging",
   layers: [
     { descriptor: { kind: "held", descriptor: 50, text: "init layer" }, path: "/data/staging/layers/0" },

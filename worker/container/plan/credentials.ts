@@ -1,5 +1,5 @@
 import { CAP, CLONE, KEYCTL, PR, SECCOMP } from "../../linux/constants.ts";
-import { flags, NULL, words } from "./arguments.ts";
+import { bytes, flags, NULL, words } from "./arguments.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { type Step, type StepWriter, writeSteps } from "./step.ts";
 
@@ -19,10 +19,31 @@ export function enterUserNamespace(steps: Step[], slot: SlotFacts): void {
   step("setresuid", 0, 0, 0);
 }
 
-/** Nothing executed from here on gains a capability, whatever the file says (capabilities(7), bounding set). */
-export function boundCapabilities(steps: Step[]): void {
+/** A capability by its name in capabilities(7). */
+export type Capability = keyof typeof CAP;
+
+/**
+ * What root inside keeps in a step of an image build: what package managers need to own and to become other ids, over
+ * the slot's ids only. Docker's default set, without those that reach the network or the kernel's audit log.
+ */
+export const BUILD_CAPABILITIES: readonly Capability[] = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETPCAP",
+  "CAP_SETFCAP",
+  "CAP_SYS_CHROOT",
+];
+
+/** Nothing executed from here on gains another capability, whatever the file says (capabilities(7), bounding set). */
+export function boundCapabilities(steps: Step[], kept: readonly Capability[]): void {
   const step = writeSteps(steps, "init", "capabilities");
   for (const [text, value] of Object.entries(CAP)) {
+    if (kept.some((capability) => capability === text)) continue;
     step.mayFail("prctl", flags(PR, "PR_CAPBSET_DROP"), { kind: "constant", value, text }, 0, 0, 0);
   }
   step("prctl", flags(PR, "PR_SET_NO_NEW_PRIVS"), 1, 0, 0, 0);
@@ -39,14 +60,23 @@ export function closeDescriptors(steps: Step[]): void {
   writeSteps(steps, "init", "descriptors")("close_range", 3, { kind: "constant", value: 0xffffffff, text: "~0U" }, 0);
 }
 
-/** Clears the effective, permitted and inheritable capabilities of the calling process. */
-export function clearCapabilities(step: StepWriter): void {
-  step("capset", words("{_LINUX_CAPABILITY_VERSION_3, 0}", CAPABILITY_VERSION_3), words("{0, 0, 0}", 0, 0, 0));
+/** Leaves the calling process no other effective and permitted capabilities, and no inheritable ones. */
+export function keepCapabilities(step: StepWriter, kept: readonly Capability[]): void {
+  let low = 0;
+  let high = 0;
+  for (const capability of kept) {
+    if (CAP[capability] < 32) low |= 1 << CAP[capability];
+    else high |= 1 << (CAP[capability] - 32);
+  }
+  // struct __user_cap_data_struct[2]: effective, permitted, inheritable of the lower 32, then of the others.
+  const data = new Uint8Array(Uint32Array.of(low, low, 0, high, high, 0).buffer);
+  const text = kept.length === 0 ? "{0, 0, 0}" : `{effective=permitted=${kept.join("|")}, inheritable=0}`;
+  step("capset", words("{_LINUX_CAPABILITY_VERSION_3, 0}", CAPABILITY_VERSION_3), bytes(text, data));
 }
 
 /** init, alone again: it has nothing left to do but wait, and keeps nothing to do more with. */
 export function forgetPrivileges(steps: Step[]): void {
-  clearCapabilities(writeSteps(steps, "init", "capabilities"));
+  keepCapabilities(writeSteps(steps, "init", "capabilities"), []);
   // The payload's copies of the pipes must be the last ones, or a reader would not see their end.
   writeSteps(steps, "init", "descriptors")("close_range", 0, { kind: "constant", value: 0xffffffff, text: "~0U" }, 0);
 }

@@ -31,6 +31,8 @@ export interface SlotFacts {
   readonly idBase: number;
   /** The slot's user namespace. */
   readonly userNamespace: HeldDescriptor;
+  /** The network namespace of the worker. */
+  readonly hostNetwork: HeldDescriptor;
   /** A pidfd of the worker: readable once the worker is dead. */
   readonly worker: HeldDescriptor;
   /** A directory, in the slot's own mount namespace, with the mount points `root`, `scratch` and `empty`. */

@@ -1,6 +1,8 @@
-import { CLONE, INTERFACE, SOCKET } from "../../linux/constants.ts";
-import { bytes, flags, resultOf } from "./arguments.ts";
-import { type Step, writeSteps } from "./step.ts";
+import { CLONE, INTERFACE, OPEN_TREE, SOCKET } from "../../linux/constants.ts";
+import { bytes, flags, resultOf, string } from "./arguments.ts";
+import type { SlotFacts } from "./facts.ts";
+import { attach, HERE } from "./mounting.ts";
+import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 
 /**
  * The network of the slot's next container, made before there is a job for it: the slot's thread enters a new network
@@ -19,4 +21,16 @@ export function makeNetwork(): Step[] {
   const socket = step("socket", flags(SOCKET, "AF_INET"), flags(SOCKET, "SOCK_DGRAM", "SOCK_CLOEXEC"), 0);
   step("ioctl", resultOf(socket), flags(INTERFACE, "SIOCSIFFLAGS"), bytes('{"lo", IFF_UP|IFF_RUNNING}', request));
   return steps;
+}
+
+/** A step of an image build that may use the host's network leaves the slot's for it. */
+export function joinHostNetwork(steps: Step[], slot: SlotFacts): void {
+  writeSteps(steps, "launcher", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
+}
+
+/** It also needs to know the host's name servers; mounted and not copied, so that they never become part of an image. */
+export function mountResolverConfiguration(steps: Step[], root: DescriptorArgument): void {
+  const step = writeSteps(steps, "init", "network");
+  const cloned = flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC");
+  attach(step, resultOf(step("open_tree", HERE, string("/etc/resolv.conf"), cloned)), root, "etc/resolv.conf");
 }

@@ -1,7 +1,7 @@
 import { RLIMIT, SIGNAL } from "../../linux/constants.ts";
 import type { ContainerLimits, ContainerSpec } from "../spec.ts";
 import { flags, mode, NULL, string, words } from "./arguments.ts";
-import { clearCapabilities } from "./credentials.ts";
+import { type Capability, keepCapabilities } from "./credentials.ts";
 import { type Argument, type Step, writeSteps } from "./step.ts";
 
 /** Where commands are looked up when the environment has no PATH: as execvp(3) and Debian's login do. */
@@ -30,12 +30,12 @@ export function limitResources(steps: Step[], limits: ContainerLimits): void {
   limit("RLIMIT_CORE", 0);
 }
 
-/** The payload becomes the run's user, without a capability, and leads a session without a terminal. */
-export function becomeUser(steps: Step[], user: ContainerSpec["user"]): void {
+/** The payload becomes the run's user and leads a session without a terminal. Only root keeps capabilities, if any. */
+export function becomeUser(steps: Step[], user: ContainerSpec["user"], capabilities: readonly Capability[]): void {
   const step = writeSteps(steps, "payload", "user ids");
   step("setresgid", user.gid, user.gid, user.gid);
   step("setresuid", user.uid, user.uid, user.uid);
-  clearCapabilities(writeSteps(steps, "payload", "capabilities"));
+  keepCapabilities(writeSteps(steps, "payload", "capabilities"), user.uid === 0 ? capabilities : []);
   step("setsid");
 }
 

@@ -2,6 +2,7 @@ import type { ContainerSpec } from "../spec.ts";
 import { resultOf } from "./arguments.ts";
 import { beginAccounting, endPreparation, joinCgroup, type PreparationRooms } from "./cgroup.ts";
 import {
+  BUILD_CAPABILITIES,
   boundCapabilities,
   closeDescriptors,
   enterUserNamespace,
@@ -13,6 +14,7 @@ import type { HostFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
 import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
 import { becomeUser, executeCommand, forkPayload, limitResources } from "./payload.ts";
+import { joinHostNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
@@ -49,6 +51,8 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   writeFiles(steps, spec, slot, mounts);
 
   // The launcher, then init with the host's root still in sight.
+  const usesHostNetwork = spec.build?.network === "host";
+  if (usesHostNetwork) joinHostNetwork(steps, slot);
   const init = enterNamespaces(steps, slot);
   joinCgroup(steps, slot);
   const beginning = beginAccounting(steps);
@@ -58,11 +62,13 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   mountProc(steps, root, slot, host);
   makeDevices(steps, root);
   attachTemporary(steps, root, temporary);
+  if (usesHostNetwork) mountResolverConfiguration(steps, root);
   pivotRoot(steps, root);
 
   // init gives up what it could do outside.
   enterUserNamespace(steps, slot);
-  boundCapabilities(steps);
+  const capabilities = spec.build === undefined ? [] : BUILD_CAPABILITIES;
+  boundCapabilities(steps, capabilities);
   dieWithWorker(steps, slot);
   closeDescriptors(steps);
   filterSystemCalls(steps, host);
@@ -71,7 +77,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   // The payload.
   const payload = forkPayload(steps);
   limitResources(steps, spec.limits);
-  becomeUser(steps, spec.user);
+  becomeUser(steps, spec.user, capabilities);
   executeCommand(steps, spec);
 
   // init again, then the launcher again: each goes on where the process it made left off.

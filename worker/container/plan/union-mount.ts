@@ -25,12 +25,14 @@ const ROOT_ATTRIBUTES = flags(MOUNT_ATTR, "MOUNT_ATTR_NODEV", "MOUNT_ATTR_NOSUID
 export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, host: HostFacts): UnionMount {
   const step = writeSteps(steps, "slot", "union mount");
   const owner = spec.rootfs === "writable" ? { uid: 0, gid: 0 } : spec.user;
-  const scratch = mountTmpfs(step, {
-    sizeBytes: spec.limits.diskBytes,
-    mode: 0o755,
-    uid: slot.idBase + owner.uid,
-    gid: slot.idBase + owner.gid,
-  });
+  const scratch = spec.build
+    ? cloneDirectory(step, spec.build.scratchDirectory)
+    : mountTmpfs(step, {
+        sizeBytes: spec.limits.diskBytes,
+        mode: 0o755,
+        uid: slot.idBase + owner.uid,
+        gid: slot.idBase + owner.gid,
+      });
   const upper = spec.rootfs === "writable" ? makeUpper(step, scratch, slot) : undefined;
   const scratchPath = join(slot.staging, spec.keepLayerAs ?? "scratch");
   const root =
@@ -42,6 +44,10 @@ export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
           isKept: spec.keepLayerAs !== undefined,
         });
   return { root, scratch, upper: upper?.directory, scratchPath };
+}
+
+function cloneDirectory(step: StepWriter, path: string): Step {
+  return step("open_tree", HERE, string(path), flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC"));
 }
 
 interface Scratch {

@@ -34,6 +34,7 @@ export class SlotContext implements Disposable {
   readonly cgroups: CgroupHierarchy;
   readonly userNamespace: HeldDescriptor;
   readonly worker: HeldDescriptor;
+  readonly hostNetwork: HeldDescriptor;
   /** Descriptor of /dev/null: the stdin of a program that is given none. */
   readonly nothing: number;
   readonly #resources = new DisposableStack();
@@ -51,14 +52,16 @@ export class SlotContext implements Disposable {
     this.staging = join(options.dataDirectory, "staging");
     this.#makeMountNamespace();
     this.userNamespace = this.#hold(openUserNamespace(options.idBase), "user namespace");
+    // The thread has not made a network of its own yet.
+    this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.worker = this.#hold(openProcess(process.pid), "worker");
     this.nothing = this.#resources.adopt(openSync("/dev/null", "r"), closeSync);
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
   facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup"> {
-    const { idBase, userNamespace, worker, staging } = this;
-    return { idBase, userNamespace, worker, staging, layers: this.#mountedLayers(layers) };
+    const { idBase, userNamespace, worker, hostNetwork, staging } = this;
+    return { idBase, userNamespace, worker, hostNetwork, staging, layers: this.#mountedLayers(layers) };
   }
 
   /** The layers of a container as overlay wants them: topmost first, the init layer above all. */
