@@ -1,0 +1,92 @@
+/** The threads in which a bench measures: clients of what is in threads/. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Piscina } from "piscina";
+import { parseMountInfo } from "../../worker/cgroup/mounts.ts";
+import type { SlotThreadData } from "../../worker/container/slot.ts";
+import {
+  type CancellationChannel,
+  closeCancellationChannel,
+  openCancellationChannel,
+} from "../../worker/container/slot/cancellation.ts";
+import type { Observation } from "./observation.ts";
+import type { ContainerTask, ContainerTime } from "./threads/container.ts";
+import type { SpawnTask, SpawnThreadData } from "./threads/spawn.ts";
+import type { Rootfs, Workbench } from "./workbench.ts";
+
+/** A slot's thread with a stopwatch. */
+export class ContainerThread implements AsyncDisposable {
+  readonly #bench: Workbench;
+  readonly #pool: Piscina<ContainerTask, ContainerTime | Observation>;
+  readonly #cancellation: CancellationChannel;
+  #runs = 0;
+
+  /** @param index of the slot: no two at once have the same */
+  constructor(bench: Workbench, index: number) {
+    this.#bench = bench;
+    this.#cancellation = openCancellationChannel();
+    const workerData: SlotThreadData = { ...bench.slotOptions(index), cancellation: this.#cancellation };
+    this.#pool = openThread("container", workerData);
+  }
+
+  /** Runs the program in a container; returns how long that took. */
+  async time(rootfs: Rootfs): Promise<ContainerTime> {
+    return (await this.#run("time", rootfs)) as ContainerTime;
+  }
+
+  /** Runs the program in a container; returns where its time went. */
+  async observe(rootfs: Rootfs): Promise<Observation> {
+    return (await this.#run("observe", rootfs)) as Observation;
+  }
+
+  async #run(kind: ContainerTask["kind"], rootfs: Rootfs): Promise<ContainerTime | Observation> {
+    return await this.#pool.run({ kind, run: ++this.#runs, spec: this.#bench.spec(rootfs) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.destroy();
+    closeCancellationChannel(this.#cancellation);
+  }
+}
+
+/** A thread that starts programs and waits for them. */
+export class SpawnThread implements AsyncDisposable {
+  readonly #pool: Piscina<SpawnTask, number>;
+
+  constructor(bench: Workbench) {
+    const hidden = hybridMountPoint();
+    const workerData: SpawnThreadData = {
+      stderr: join(bench.directory, "stderr"),
+      ...(hidden !== undefined && { hidden }),
+    };
+    this.#pool = openThread("spawn", workerData);
+  }
+
+  /** Runs a command to its end; returns nanoseconds. @throws {Error} when it does not exit with 0 */
+  async time(task: SpawnTask): Promise<number> {
+    return await this.#pool.run(task);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.destroy();
+  }
+}
+
+/** Threads are made as a slot makes its own, see worker/container/slot.ts. */
+function openThread<Task, Result>(name: string, workerData: object): Piscina<Task, Result> {
+  return new Piscina<Task, Result>({
+    filename: new URL(`threads/${name}.ts`, import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    concurrentTasksPerWorker: 1,
+    workerData,
+    trackUnmanagedFds: false,
+  });
+}
+
+/** Where cgroup v2 is mounted beside v1's controllers: crun refuses to work where it sees both. */
+function hybridMountPoint(): string | undefined {
+  const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
+  const isUnified = ({ hierarchies }: (typeof mounts)[number]): boolean => hierarchies.includes("");
+  return mounts.every(isUnified) ? undefined : mounts.find(isUnified)?.mountPoint;
+}

@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseMountInfo } from "../../../worker/cgroup/mounts.ts";
+
+const main = join(import.meta.dirname, "../../bench/main.ts");
+
+// The benches' own temporary directory, apart from everybody else's. Root of a user namespace has to pass through it.
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "longshore-bench-test-"));
+  await chmod(directory, 0o755);
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+/** Runs a bench to its end; returns what it printed, its process id, and what it left in its temporary directory. */
+async function bench(...words: readonly string[]) {
+  const running = promisify(execFile)(process.execPath, [main, ...words], {
+    env: { ...process.env, TMPDIR: directory },
+  });
+  const { stdout } = await running;
+  return { stdout, pid: running.child.pid, left: await readdir(directory) };
+}
+
+test("candidates are measured in the same rounds, and every sample is told", async () => {
+  const file = join(directory, "report.json");
+  const only = ["bare", "container-readonly", "slot-writable", "http", "crun", "bubblewrap", "runc"];
+  const { stdout } = await bench("--rounds", "2", "--warm-up", "1", "--only", only.join(","), "--json", file);
+  const { candidates, unavailable } = JSON.parse(await readFile(file, "utf8"));
+  await rm(file);
+  expect(unavailable).toEqual([]);
+  expect(candidates).toEqual(
+    only.map((name) => expect.objectContaining({ name, samples: [expect.any(Number), expect.any(Number)] })),
+  );
+  expect(stdout).toContain("container-readonly − bare");
+});
+
+test("a container's time is taken apart down to its seccomp filter", async () => {
+  const { stdout } = await bench("steps", "--rounds", "2", "--warm-up", "1", "--only", "readonly");
+  expect(stdout).toMatch(/\| cgroup +\|/);
+  expect(stdout).toMatch(/\| init: seccomp +\|/);
+});
+
+test("nothing is left of a bench", async () => {
+  const { pid, left } = await bench("--rounds", "1", "--warm-up", "1", "--only", "container-writable,crun,runc");
+  expect(left).toEqual([]);
+  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  const names = [`longshore/bench-${pid}`, `longshore-bench-${pid}-crun`, `longshore-bench-${pid}-runc`];
+  const paths = mounts.flatMap(({ mountPoint }) => names.map((name) => join(mountPoint, name)));
+  expect(paths.filter((path) => existsSync(path))).toEqual([]);
+});
