@@ -1,8 +1,14 @@
 /** Constants of the Linux system call interface, under their C names, from the kernel's include/uapi. */
 
-export const AT = { AT_FDCWD: -100, AT_EMPTY_PATH: 0x1000, AT_RECURSIVE: 0x8000 } as const;
+export const AT = {
+  AT_FDCWD: -100,
+  AT_SYMLINK_NOFOLLOW: 0x100,
+  AT_EMPTY_PATH: 0x1000,
+  AT_RECURSIVE: 0x8000,
+} as const;
 
 export const CLONE = {
+  CLONE_FS: 0x200,
   CLONE_PIDFD: 0x1000,
   CLONE_PARENT: 0x8000,
   CLONE_NEWNS: 0x20000,
@@ -55,7 +61,17 @@ export const MOUNT_ATTR = {
   MOUNT_ATTR_IDMAP: 0x100000,
 } as const;
 
-export const S = { S_IFREG: 0o100000, S_IFCHR: 0o20000, S_IFDIR: 0o40000, S_IFMT: 0o170000 } as const;
+export const S = {
+  S_IFREG: 0o100000,
+  S_IFBLK: 0o60000,
+  S_IFCHR: 0o20000,
+  S_IFIFO: 0o10000,
+  S_IFDIR: 0o40000,
+  S_IFMT: 0o170000,
+} as const;
+
+/** flock(2). */
+export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4 } as const;
 
 export const PR = {
   PR_SET_PDEATHSIG: 1,

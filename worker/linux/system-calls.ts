@@ -57,7 +57,15 @@ export const systemCalls = {
   openat2: 437,
   mount_setattr: 442,
   fcntl: 72,
+  flock: 73,
+  fchmod: 91,
   fstatfs: 138,
+  fsetxattr: 190,
+  lsetxattr: 189,
+  unlinkat: 263,
+  linkat: 265,
+  utimensat: 280,
+  syncfs: 306,
 } as const;
 
 /** Name of a system call known to {@link systemCalls}. */
