@@ -17,6 +17,8 @@ import { compileStaticProgram } from "./static-program.ts";
 /** What a container's root is: see `ContainerSpec.rootfs`. */
 export type Rootfs = ContainerSpec["rootfs"];
 
+const IMAGE = "bench";
+
 /** Ranges of user ids that a bench takes: the last ones that slots may have, far from those of real workers. */
 const RANGES = 8;
 
@@ -30,7 +32,7 @@ export class Workbench implements AsyncDisposable {
   /** A worker's data directory, with the image. */
   readonly dataDirectory: string;
   /** Reference of the image. */
-  readonly image = "bench";
+  readonly image = IMAGE;
   /** Path of the program, inside of a container. */
   readonly command = "/program";
   /** The program on the host. */
@@ -116,12 +118,7 @@ async function storeImage(directory: string, program: string): Promise<string> {
   await copyFile(program, join(staging, "program"));
   await chmod(join(staging, "program"), 0o755);
   const layer = await images.layers.commit(staging);
-  const config = {
-    architecture: hostArchitecture(),
-    os: "linux",
-    config: {},
-    rootfs: { type: "layers", diff_ids: [layer.digest] },
-  } as const;
-  await images.commit("bench", { ...config, rootfs: { type: "layers", diff_ids: [layer.digest] } }, [layer], {});
+  const rootfs = { type: "layers" as const, diff_ids: [layer.digest] };
+  await images.commit(IMAGE, { architecture: hostArchitecture(), os: "linux", config: {}, rootfs }, [layer], {});
   return layer.path;
 }

@@ -6,7 +6,7 @@ import { channel } from "node:diagnostics_channel";
 import type { Plan } from "../plan/plan.ts";
 import type { Inspection } from "./launcher.ts";
 
-/** What a slot does for a container, in this order; what follows the last is the disposal of everything. */
+/** What a slot does for a container, in this order. What it tidies up comes after the result, and is none of these. */
 export type SlotPhase =
   /** The cgroup is made and limited. */
   | "cgroup"
