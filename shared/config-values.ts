@@ -50,3 +50,41 @@ export const apiKeysSchema = z
   .string()
   .transform((text) => (text === "" ? [] : text.split(",").map((hash) => hash.trim().toLowerCase())))
   .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, { error: "has something else than SHA-256 hashes in hex" })));
+
+/** `os/arch` or `os/arch/variant`, in the words of the OCI image specification. */
+export const platformSchema = z
+  .string()
+  .regex(/^linux\/[a-z0-9]+(\/v\d{1,2}(\.\d{1,2})?)?$/, {
+    error: "is not a platform such as linux/amd64 or linux/arm/v7",
+  })
+  .transform((text) => {
+    const [os = "", architecture = "", variant] = text.split("/");
+    return { os, architecture, variant };
+  });
+
+/** `host` or `host:port`, as registries are written in the names of images. */
+const registrySchema = z.string().regex(/^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/, {
+  error: "names a registry in another form than host or host:port, in lower case",
+});
+
+/** Items separated by commas; empty is none. */
+const list = z.string().transform((text) => (text === "" ? [] : text.split(",").map((item) => item.trim())));
+
+/** Registries, comma separated. */
+export const registriesSchema = list.pipe(z.array(registrySchema));
+
+/** `registry=mirror`, comma separated; mirrors of one registry are tried in this order. */
+export const mirrorsSchema = list
+  .pipe(
+    z.array(
+      z
+        .string()
+        .transform((item) => item.split("="))
+        .pipe(z.tuple([registrySchema, registrySchema], { error: "is not of the form registry=mirror" })),
+    ),
+  )
+  .transform((pairs): ReadonlyMap<string, readonly string[]> => {
+    const mirrors = new Map<string, string[]>();
+    for (const [registry, mirror] of pairs) mirrors.set(registry, [...(mirrors.get(registry) ?? []), mirror]);
+    return mirrors;
+  });

@@ -7,7 +7,17 @@
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import * as z from "zod";
-import { apiKeysSchema, decimal, hostSchema, optional, urlOf, whole } from "./config-values.ts";
+import {
+  apiKeysSchema,
+  decimal,
+  hostSchema,
+  mirrorsSchema,
+  optional,
+  platformSchema,
+  registriesSchema,
+  urlOf,
+  whole,
+} from "./config-values.ts";
 import { fromTable, limitNames, limitTable, type LimitName, type Limits } from "./limits.ts";
 import { ID_RANGE_END, IDS_PER_SLOT } from "./ids.ts";
 
@@ -85,6 +95,21 @@ const variables = {
     meaning: "how long a worker that is told to stop lets running jobs finish, in milliseconds",
     schema: whole(0, 86_400_000),
   },
+  LONGSHORE_PLATFORM: {
+    default: "",
+    meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
+    schema: optional(platformSchema),
+  },
+  LONGSHORE_INSECURE_REGISTRIES: {
+    default: "",
+    meaning: "registries reached by plain HTTP besides those on loopback, as `host:port`, comma separated",
+    schema: registriesSchema,
+  },
+  LONGSHORE_REGISTRY_MIRRORS: {
+    default: "",
+    meaning: "where to pull from first, as `registry=mirror`, comma separated, e.g. `docker.io=mirror.example:5000`",
+    schema: mirrorsSchema,
+  },
   LONGSHORE_METRICS_HOST: {
     default: "127.0.0.1",
     meaning: "address on which the worker serves its metrics",
@@ -152,6 +177,13 @@ export interface Config {
   readonly slots: number;
   readonly idBase: number;
   readonly drainMs: number;
+  /** Of images that are pulled; undefined: the machine's own. */
+  readonly platform:
+    { readonly os: string; readonly architecture: string; readonly variant: string | undefined } | undefined;
+  /** `host:port` of registries that are reached by plain HTTP. */
+  readonly insecureRegistries: readonly string[];
+  /** Mirrors by registry, in the order in which they are tried. */
+  readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
   readonly metricsHost: string;
   readonly metricsPort: number;
   readonly logLevel: LogLevel;
@@ -212,6 +244,9 @@ function assemble(values: Values, maxima: Limits): Config {
     slots: values.LONGSHORE_SLOTS ?? availableParallelism(),
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
+    platform: values.LONGSHORE_PLATFORM,
+    insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
+    registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,
     metricsHost: values.LONGSHORE_METRICS_HOST,
     metricsPort: values.LONGSHORE_METRICS_PORT,
     logLevel: values.LONGSHORE_LOG_LEVEL,

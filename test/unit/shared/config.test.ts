@@ -32,6 +32,9 @@ test("an empty environment is a configuration", () => {
     slots: availableParallelism(),
     idBase: 1_879_048_192,
     drainMs: 30_000,
+    platform: undefined,
+    insecureRegistries: [],
+    registryMirrors: new Map(),
     metricsHost: "127.0.0.1",
     metricsPort: 9464,
     logLevel: "info",
@@ -76,6 +79,12 @@ test.each([
   ["REDIS_URL", "127.0.0.1:6379"],
   ["LONGSHORE_MAX_OUTPUT_BYTES", "999999999999"],
   ["LONGSHORE_ID_BASE", "0"],
+  ["LONGSHORE_PLATFORM", "amd64"],
+  ["LONGSHORE_PLATFORM", "windows/amd64"],
+  ["LONGSHORE_INSECURE_REGISTRIES", "http://registry.local"],
+  ["LONGSHORE_INSECURE_REGISTRIES", "a.local,"],
+  ["LONGSHORE_REGISTRY_MIRRORS", "mirror.local"],
+  ["LONGSHORE_REGISTRY_MIRRORS", "docker.io=https://mirror.local"],
 ])("%s=%s is refused by name", (name, value) => {
   expect(faultsOf({ [name]: value })).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
 });
@@ -90,6 +99,23 @@ test("values are taken over", () => {
   });
   expect(config).toMatchObject({ apiKeys: [hash, hash], host: "0.0.0.0", slots: 7 });
   expect(config.maxima).toMatchObject({ cpus: 0.5, cpuTimeMs: 1000 });
+});
+
+test("registries are taken over", () => {
+  expect(
+    loadConfig({
+      LONGSHORE_PLATFORM: "linux/arm/v7",
+      LONGSHORE_INSECURE_REGISTRIES: "a.local, b.local:5000",
+      LONGSHORE_REGISTRY_MIRRORS: "docker.io=a.local,docker.io=[::1]:5000,ghcr.io=b.local:5000",
+    }),
+  ).toMatchObject({
+    platform: { os: "linux", architecture: "arm", variant: "v7" },
+    insecureRegistries: ["a.local", "b.local:5000"],
+    registryMirrors: new Map([
+      ["docker.io", ["a.local", "[::1]:5000"]],
+      ["ghcr.io", ["b.local:5000"]],
+    ]),
+  });
 });
 
 describe("without keys", () => {
@@ -115,7 +141,7 @@ test("the table for the README has a line for each variable and a default that i
   const [, , ...rows] = renderVariableTable().split("\n");
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
   const environment = Object.fromEntries(cells.map(([, name = "", value = ""]) => [name, value]));
-  expect(Object.keys(environment)).toHaveLength(19 + limitNames.length);
+  expect(Object.keys(environment)).toHaveLength(22 + limitNames.length);
   expect(loadConfig(environment)).toEqual(loadConfig({}));
   expect(cells.every(([, , , meaning = ""]) => meaning.length > 0)).toBe(true);
 });
