@@ -81,6 +81,7 @@ class Encoder {
       case "must succeed":
         return { flag: 0, next: 0 };
       case "may fail":
+        if (control.errno !== undefined) throw new RangeError("the launcher passes over any failure, or none");
         return { flag: Flag.mayFail, next: 0 };
       case "must return":
         if (control.value !== 0)

@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { addressOf, cString, systemCall } from "../linux/libc.ts";
-import type { Argument, DescriptorArgument, Step, Word } from "./plan/step.ts";
+import type { Argument, Control, DescriptorArgument, Step, Word } from "./plan/step.ts";
 
 /** A step of the slot's that failed. */
 export interface StepFailure {
@@ -48,7 +48,7 @@ export class SlotSteps implements Disposable {
     const [a, b, c, d, e, f] = step.arguments.map((argument) => this.#value(argument, buffers));
     const result = systemCall(step.call, a, b, c, d, e, f);
     const { control } = step;
-    if (result < 0) return control.kind === "may fail" ? 0 : -result;
+    if (result < 0) return isPassedOver(control, -result) ? 0 : -result;
     if (control.kind === "must return" && result !== control.value) return ENOSPC;
     this.#results.set(step, result);
     if (step.opensDescriptor) this.#open.add(step);
@@ -98,6 +98,10 @@ export class SlotSteps implements Disposable {
     if ("low" in word) return BigInt(this.descriptor(word.low)) | (BigInt(word.high) << 32n);
     return BigInt(this.descriptor(word));
   }
+}
+
+function isPassedOver(control: Control, errno: number): boolean {
+  return control.kind === "may fail" && (control.errno === undefined || control.errno === errno);
 }
 
 /** A write that is cut short found its file system full. */

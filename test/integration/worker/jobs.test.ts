@@ -88,10 +88,11 @@ describe("a job", () => {
   });
 
   it("is attempted again when its container cannot be set up, then fails with step, call and error", async () => {
-    const files = [{ path: "large", content: "x".repeat(100_000) }];
-    const job = await client.run({ language: "bash", source: "true", files, limits: { diskBytes: 4096 } });
+    // Their contents fit, their directories do not: a file system of 2 MiB has 512 inodes.
+    const files = Array.from({ length: 100 }, (_, index) => ({ path: `${index}/a/b/c/d/e/f`, content: "" }));
+    const job = await client.run({ language: "bash", source: "true", files, limits: { diskBytes: 2_097_152 } });
     expect(job).toMatchObject({ state: "failed", attempt: 3, error: { code: "setup_failed" } });
-    expect(job.error?.message).toMatch(/^the container could not be set up: files, step \d+: \w+: ENOSPC$/);
+    expect(job.error?.message).toMatch(/^the container could not be set up: files, step \d+: mkdirat: ENOSPC$/);
     expect(client.reportsOf(job.id)).toBe(1);
   });
 

@@ -1,8 +1,9 @@
+import { constants } from "node:os";
 import type { ContainerSpec } from "../spec.ts";
 import { bytes, mode, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
 import { within } from "./mounting.ts";
-import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
+import { type Control, type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 import type { UnionMount } from "./union-mount.ts";
 
 /** Where the job's files go: a directory, and the path of the working directory below it. */
@@ -11,6 +12,8 @@ export interface WorkTree {
   /** Components below `base`; empty when `base` is the working directory. */
   readonly path: readonly string[];
 }
+
+const unlessThere: Control = { kind: "may fail", errno: constants.errno.EEXIST };
 
 /** Makes the working directory and writes the job's files into it, all owned by the run's user. */
 export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, mounts: UnionMount): void {
@@ -26,7 +29,8 @@ export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
     const path = components.join("/");
     const known = opened.get(path);
     if (known !== undefined) return known;
-    step.mayFail("mkdirat", directory(components.slice(0, -1)), string(components.at(-1) ?? ""), mode(0o755));
+    const parent = directory(components.slice(0, -1));
+    step.controlled(unlessThere, "mkdirat", parent, string(components.at(-1) ?? ""), mode(0o755));
     const descriptor = resultOf(
       step("openat2", tree.base, string(path), ...within(["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"])),
     );

@@ -71,8 +71,8 @@ export type DescriptorArgument =
 export type Control =
   /** A failure ends the plan. */
   | { readonly kind: "must succeed" }
-  /** A failure is passed over. */
-  | { readonly kind: "may fail" }
+  /** A failure is passed over; only one with this errno, where it is given. The launcher passes over all. */
+  | { readonly kind: "may fail"; readonly errno?: number }
   /** Any other result ends the plan. The launcher knows 0 only. */
   | { readonly kind: "must return"; readonly value: number }
   /** Makes the next actor, which goes on here; this one goes on at the first step of `parent` after it. */
