@@ -1,9 +1,20 @@
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Digest, digestOf, hexOf } from "./digest.ts";
-import { writeFileDurably } from "./durable.ts";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { type Digest, digestOf, hexOf, isDigest } from "./digest.ts";
+import { syncDirectory, writeFileDurably } from "./durable.ts";
 
-/** Small immutable documents (manifests and configurations), each in a file named by the digest of its bytes. */
+/** Identity of a blob. */
+export interface BlobIdentity {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** Immutable content (manifests, configurations, compressed layers), each in a file named by the digest of its bytes. */
 export class BlobStore {
   readonly #directory: string;
 
@@ -16,27 +27,87 @@ export class BlobStore {
     return new BlobStore(join(directory, "sha256"));
   }
 
-  /** Stores `content`; storing the same twice is one file. */
-  async put(content: string): Promise<Digest> {
+  /** Stores a small document; storing the same twice is one file. */
+  async put(content: string | Uint8Array): Promise<Digest> {
     const digest = digestOf(content);
-    const path = this.#pathOf(digest);
-    const present = await stat(path).catch(() => undefined);
-    if (present === undefined) await writeFileDurably(path, content);
+    if (!(await this.has(digest))) await writeFileDurably(this.pathOf(digest), content);
     return digest;
   }
 
   /**
-   * Reads a blob and checks that it still is what its name says.
+   * Reads a small document and checks that it still is what its name says.
    * @throws when it is missing or damaged
    */
-  async get(digest: Digest): Promise<string> {
-    const path = this.#pathOf(digest);
+  async get(digest: Digest): Promise<Buffer> {
+    const path = this.pathOf(digest);
     const content = await readFile(path);
     if (digestOf(content) !== digest) throw new Error(`blob ${path} is damaged: remove it and build its image again`);
-    return content.toString();
+    return content;
   }
 
-  #pathOf(digest: Digest): string {
+  async has(digest: Digest): Promise<boolean> {
+    return (await this.sizeOf(digest)) !== undefined;
+  }
+
+  /** Bytes of a blob; undefined when it is not there. */
+  async sizeOf(digest: Digest): Promise<number | undefined> {
+    return (await stat(this.pathOf(digest)).catch(() => undefined))?.size;
+  }
+
+  /** Reads a blob of any size. The reader compares the digest, as it would with one from anywhere else. */
+  read(digest: Digest): Readable {
+    return createReadStream(this.pathOf(digest));
+  }
+
+  /** Makes a file of the same file system, which {@link receiveBlob} has written, a blob. */
+  async adopt(path: string, digest: Digest): Promise<void> {
+    await rename(path, this.pathOf(digest));
+    await syncDirectory(this.#directory);
+  }
+
+  async list(): Promise<Digest[]> {
+    return (await readdir(this.#directory)).map((name) => `sha256:${name}`).filter(isDigest);
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await rm(this.pathOf(digest), { force: true });
+  }
+
+  pathOf(digest: Digest): string {
     return join(this.#directory, hexOf(digest));
+  }
+}
+
+/**
+ * Writes a stream to a file, which has to be what was announced.
+ * @throws when digest or size are different, reading stops as soon as there is too much; or when the stream fails.
+ *   The file is gone then
+ */
+export async function receiveBlob(
+  source: Readable,
+  { digest, size }: BlobIdentity,
+  path: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const hash = createHash("sha256");
+  let received = 0;
+  async function* measure(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const piece of pieces) {
+      received += piece.length;
+      if (received > size) throw new Error(`blob ${digest} is larger than the ${size} bytes that were announced`);
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  try {
+    await pipeline(source, measure, createWriteStream(path, { mode: 0o600 }), { ...(signal && { signal }) });
+    if (received < size) throw new Error(`blob ${digest} ended after ${received} of the ${size} bytes announced`);
+    const actual = `sha256:${hash.digest("hex")}`;
+    if (actual !== digest) throw new Error(`blob ${digest} has the digest ${actual}: it was damaged or exchanged`);
+    await using handle = await open(path, "r");
+    await handle.sync();
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
   }
 }

@@ -68,6 +68,7 @@ async function buildAfter(
   try {
     const path = join(store.directory, "locks", `${name}.lock`);
     await using _lock = (await FileLock.tryAcquire(path)) ?? (await waitForLock(path));
+    await using _content = await store.keepContent(options.signal);
     return (await current()) ?? (await make(store, recipe, base, digest, options));
   } catch (error) {
     options.signal?.throwIfAborted();

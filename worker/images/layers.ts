@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Digest, hexOf, isDigest } from "./digest.ts";
@@ -16,13 +16,17 @@ export interface StoredLayer {
   readonly bytes: number;
 }
 
-const layerRecord = z.object({ bytes: z.int().nonnegative() });
+/** `tree`: the tar that the digest is of was made from the directory and can be made again; `tar`: the other way round. */
+type LayerOrigin = "tree" | "tar";
+
+const layerRecord = z.object({ bytes: z.int().nonnegative(), origin: z.enum(["tree", "tar"]).default("tree") });
 
 /**
  * Unpacked layers, each a directory named by its diff id, with a record of its size beside it.
  *
  * A layer appears by one rename of a finished, synced directory, after its record: whoever sees the directory
- * sees all of it. Layers are never changed afterwards, containers of many users have them mounted.
+ * sees all of it. Layers are never changed afterwards, containers of many users have them mounted. Only root gets
+ * here: set-user-id programs of strangers must not be there for the host's users to run.
  */
 export class LayerStore {
   readonly #directory: string;
@@ -33,14 +37,18 @@ export class LayerStore {
 
   static async open(directory: string): Promise<LayerStore> {
     await mkdir(join(directory, "sha256"), { recursive: true });
+    await chmod(directory, 0o700);
     return new LayerStore(join(directory, "sha256"));
   }
 
   async get(digest: Digest): Promise<StoredLayer | undefined> {
-    const path = this.#pathOf(digest);
-    if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
-    const record = layerRecord.parse(JSON.parse(await readFile(`${path}.json`, "utf8")));
-    return { digest, path, bytes: record.bytes };
+    const record = await this.#recordOf(digest);
+    return record && { digest, path: this.pathOf(digest), bytes: record.bytes };
+  }
+
+  /** Whether the tar that a layer's digest is of can be made from its directory, byte for byte. */
+  async canBePacked(digest: Digest): Promise<boolean> {
+    return (await this.#recordOf(digest))?.origin === "tree";
   }
 
   async list(): Promise<StoredLayer[]> {
@@ -55,20 +63,46 @@ export class LayerStore {
    */
   async commit(directory: string): Promise<StoredLayer> {
     const { diffId, bytes } = await describeLayer(directory);
-    const path = this.#pathOf(diffId);
     if ((await this.get(diffId)) === undefined) {
       // syncfs(2): thousands of files reach the disk in one call instead of an fsync each.
       await runCommand("sync", ["--file-system", directory], { environment: { PATH: process.env["PATH"] ?? "" } });
-      await writeFileDurably(`${path}.json`, `${JSON.stringify({ bytes })}\n`);
-      await moveUnlessPresent(directory, path);
-      await syncDirectory(this.#directory);
     }
-    await rm(directory, { recursive: true, force: true });
-    return { digest: diffId, path, bytes };
+    return this.adopt(directory, diffId, bytes, "tree");
   }
 
-  #pathOf(digest: Digest): string {
+  /**
+   * Makes a directory of the same file system, whose content is on disk, the layer of a known digest. The directory
+   * is gone afterwards, as above.
+   * @param bytes size of the uncompressed tar
+   */
+  async adopt(directory: string, digest: Digest, bytes: number, origin: LayerOrigin): Promise<StoredLayer> {
+    const path = this.pathOf(digest);
+    await writeFileDurably(`${path}.json`, `${JSON.stringify({ bytes, origin })}\n`);
+    await moveUnlessPresent(directory, path);
+    await syncDirectory(this.#directory);
+    await rm(directory, { recursive: true, force: true });
+    return { digest, path, bytes };
+  }
+
+  /**
+   * Removes a layer that nobody uses.
+   * @param grave path of the same file system that does not exist; what a crash leaves there may be removed
+   */
+  async remove(digest: Digest, grave: string): Promise<void> {
+    // Gone by one rename: nobody ever sees a part of a layer.
+    await rename(this.pathOf(digest), grave);
+    await rm(`${this.pathOf(digest)}.json`, { force: true });
+    await rm(grave, { recursive: true, force: true });
+  }
+
+  pathOf(digest: Digest): string {
     return join(this.#directory, hexOf(digest));
+  }
+
+  async #recordOf(digest: Digest): Promise<z.output<typeof layerRecord> | undefined> {
+    const path = this.pathOf(digest);
+    if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+    return layerRecord.parse(JSON.parse(await readFile(`${path}.json`, "utf8")));
   }
 }
 

@@ -6,7 +6,42 @@ export const MediaType = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
   config: "application/vnd.oci.image.config.v1+json",
   layer: "application/vnd.oci.image.layer.v1.tar",
+  index: "application/vnd.oci.image.index.v1+json",
+  /** Docker's names for the same documents (image manifest version 2, schema 2). */
+  dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
+  dockerManifestList: "application/vnd.docker.distribution.manifest.list.v2+json",
+  dockerConfig: "application/vnd.docker.container.image.v1+json",
 } as const;
+
+/** How the tar of a layer is compressed. */
+export type Compression = "none" | "gzip" | "zstd";
+
+/** The media types of layers that can be unpacked. */
+const LAYER_TYPES: Readonly<Record<string, Compression>> = {
+  "application/vnd.oci.image.layer.v1.tar": "none",
+  "application/vnd.oci.image.layer.v1.tar+gzip": "gzip",
+  "application/vnd.oci.image.layer.v1.tar+zstd": "zstd",
+  // Deprecated by the specification, which still asks to read them: layers that may not be pushed elsewhere.
+  "application/vnd.oci.image.layer.nondistributable.v1.tar": "none",
+  "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": "gzip",
+  "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd": "zstd",
+  "application/vnd.docker.image.rootfs.diff.tar": "none",
+  "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
+  "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
+  "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "gzip",
+};
+
+/**
+ * How a layer of this media type is compressed.
+ * @throws when it is no type of a layer
+ */
+export function compressionOf(mediaType: string): Compression {
+  const compression = Object.hasOwn(LAYER_TYPES, mediaType) ? LAYER_TYPES[mediaType] : undefined;
+  if (compression === undefined) {
+    throw new Error(`${JSON.stringify(mediaType)} is no media type of a layer: only tar, tar+gzip and tar+zstd are`);
+  }
+  return compression;
+}
 
 /** Names from the specification's list of annotations, and one of our own. */
 export const Annotation = {
@@ -27,7 +62,7 @@ export type Descriptor = z.infer<typeof descriptor>;
 /** Image manifest. For a layer built here, the descriptor's digest is its diff id: the tar is not compressed. */
 export const imageManifest = z.looseObject({
   schemaVersion: z.literal(2),
-  mediaType: z.literal(MediaType.manifest).optional(),
+  mediaType: z.enum([MediaType.manifest, MediaType.dockerManifest]).optional(),
   config: descriptor,
   layers: z.array(descriptor),
   annotations: z.record(z.string(), z.string()).optional(),
@@ -71,4 +106,15 @@ export function hostArchitecture(): string {
     default:
       return process.arch;
   }
+}
+
+/**
+ * Reads a document as what it should be.
+ * @throws when it is no JSON, or does not have the form; the message says where
+ */
+export function parseDocument<Schema extends z.ZodType>(schema: Schema, bytes: Uint8Array): z.output<Schema> {
+  const result = schema.safeParse(JSON.parse(Buffer.from(bytes).toString()));
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new Error(`${issue?.path.join(".") ?? ""}: ${issue?.message ?? "malformed"}`);
 }

@@ -3,20 +3,28 @@
  *
  *   references/<name>            digest of a manifest
  *         │
- *   blobs/sha256/<hex>           OCI manifest ──▶ OCI configuration
+ *   blobs/sha256/<hex>           OCI manifest ──▶ OCI configuration, compressed layers
  *         │                                            │ rootfs.diff_ids, lowest first
  *   layers/sha256/<diff id>/     directory  ◀──────────┘
  *   layers/sha256/<diff id>.json its size
- *   locks/, staging/             what builds hold and what they have not finished
+ *   locks/, staging/             what additions hold and what they have not finished
  *
  * Content is written before what points to it, each by one rename, so readers need no lock and a crash leaves
  * at most unreferenced content. Any number of processes may use one directory.
+ *
+ * The compressed blobs of layers that came from elsewhere are kept for as long as their image, as containerd does: no
+ * compressor gives another's bytes again, and an image that is pushed or exported has to keep its digest. It costs
+ * about a third more disk. Layers that were built here have none: their tar is made from the directory again.
  */
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { ImageAddition } from "./addition.ts";
 import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
+import { packLayer } from "./layer-tar.ts";
 import { LayerStore, type StoredLayer } from "./layers.ts";
+import { FileLock } from "./lock.ts";
 import { type ImageConfig, imageConfig, type ImageManifest, imageManifest, MediaType } from "./oci.ts";
 import { ReferenceStore } from "./references.ts";
 
@@ -32,6 +40,9 @@ export interface StoredImage {
   readonly layers: readonly StoredLayer[];
 }
 
+/** Held shared by those who add content, and exclusively by garbage collection. */
+const CONTENT_LOCK = "locks/content.lock";
+
 /** What is stored, layers that images share counted once. */
 export interface StoreSize {
   readonly images: number;
@@ -42,22 +53,24 @@ export interface StoreSize {
 export class ImageStore {
   readonly layers: LayerStore;
   readonly directory: string;
-  readonly #blobs: BlobStore;
-  readonly #references: ReferenceStore;
+  readonly blobs: BlobStore;
+  readonly references: ReferenceStore;
   /** Images by manifest digest: what a digest names never changes. */
   readonly #known = new Map<Digest, Omit<StoredImage, "reference">>();
 
   private constructor(directory: string, blobs: BlobStore, layers: LayerStore, references: ReferenceStore) {
     this.directory = directory;
     this.layers = layers;
-    this.#blobs = blobs;
-    this.#references = references;
+    this.blobs = blobs;
+    this.references = references;
   }
 
   /** Opens the store in `directory`, which is made when it is missing. */
   static async open(directory: string): Promise<ImageStore> {
     await mkdir(join(directory, "locks"), { recursive: true });
-    await mkdir(join(directory, "staging"), { recursive: true });
+    const staging = join(directory, "staging");
+    await mkdir(staging, { recursive: true });
+    await chmod(staging, 0o700);
     return new ImageStore(
       directory,
       await BlobStore.open(join(directory, "blobs")),
@@ -72,7 +85,7 @@ export class ImageStore {
    * @throws when the store is damaged
    */
   async resolve(reference: string): Promise<StoredImage | undefined> {
-    const digest = isDigest(reference) ? reference : await this.#references.get(reference);
+    const digest = isDigest(reference) ? reference : await this.references.get(reference);
     if (digest === undefined) return undefined;
     let known = this.#known.get(digest);
     if (known === undefined) {
@@ -85,12 +98,12 @@ export class ImageStore {
 
   /** All named images, by name. */
   async list(): Promise<StoredImage[]> {
-    const images = await Promise.all((await this.#references.list()).map((reference) => this.resolve(reference)));
+    const images = await Promise.all((await this.references.list()).map((reference) => this.resolve(reference)));
     return images.filter((image) => image !== undefined);
   }
 
   async size(): Promise<StoreSize> {
-    const [images, layers] = await Promise.all([this.#references.list(), this.layers.list()]);
+    const [images, layers] = await Promise.all([this.references.list(), this.layers.list()]);
     return { images: images.length, layers: layers.length, bytes: layers.reduce((sum, layer) => sum + layer.bytes, 0) };
   }
 
@@ -110,26 +123,54 @@ export class ImageStore {
       mediaType: MediaType.manifest,
       config: {
         mediaType: MediaType.config,
-        digest: await this.#blobs.put(configText),
+        digest: await this.blobs.put(configText),
         size: Buffer.byteLength(configText),
       },
       layers: layers.map(({ digest, bytes }) => ({ mediaType: MediaType.layer, digest, size: bytes })),
       annotations: { ...annotations },
     };
-    const digest = await this.#blobs.put(JSON.stringify(manifest));
-    await this.#references.set(reference, digest);
+    const digest = await this.blobs.put(JSON.stringify(manifest));
+    await this.references.set(reference, digest);
     return { reference, digest, manifest, config, layers };
+  }
+
+  /**
+   * Keeps garbage collection away until it is disposed of: whoever adds content holds this from before the first piece
+   * until an image names all of it. Any number may hold it at once.
+   */
+  async keepContent(signal?: AbortSignal): Promise<AsyncDisposable> {
+    return FileLock.acquire(join(this.directory, CONTENT_LOCK), signal, "shared");
+  }
+
+  /** Begins to add an image from elsewhere, see {@link ImageAddition}. Dispose of it when the image is named. */
+  async beginAddition(signal?: AbortSignal): Promise<ImageAddition> {
+    return new ImageAddition(this, await this.keepContent(signal));
+  }
+
+  /** Whether {@link openBlob} has a blob: a manifest, a configuration, or a layer as its manifest describes it. */
+  async hasBlob(digest: Digest): Promise<boolean> {
+    return (await this.blobs.has(digest)) || this.layers.canBePacked(digest);
+  }
+
+  /**
+   * Reads a blob, from its file or, of a layer that was built here, from its directory.
+   * @throws when there is none
+   */
+  async openBlob(digest: Digest): Promise<Readable> {
+    if (await this.blobs.has(digest)) return this.blobs.read(digest);
+    if (await this.layers.canBePacked(digest)) return Readable.from(packLayer(this.layers.pathOf(digest)));
+    throw new Error(`blob ${digest} is not in ${this.directory}: pull or import its image again`);
   }
 
   /** Manifests of images that lost their name stay on disk: they are no images any more. */
   async #isNamed(digest: Digest): Promise<boolean> {
-    const digests = await Promise.all((await this.#references.list()).map((name) => this.#references.get(name)));
+    const digests = await Promise.all((await this.references.list()).map((name) => this.references.get(name)));
     return digests.includes(digest);
   }
 
   async #load(digest: Digest): Promise<Omit<StoredImage, "reference">> {
-    const manifest = imageManifest.parse(JSON.parse(await this.#blobs.get(digest)));
-    const config = imageConfig.parse(JSON.parse(await this.#blobs.get(manifest.config.digest)));
+    const manifest = imageManifest.parse(JSON.parse((await this.blobs.get(digest)).toString()));
+    const config = imageConfig.parse(JSON.parse((await this.blobs.get(manifest.config.digest)).toString()));
     const layers: StoredLayer[] = [];
     for (const diffId of config.rootfs.diff_ids) {
       const layer = await this.layers.get(diffId);

@@ -1,4 +1,5 @@
 import { O, RESOLVE } from "./constants.ts";
+import type { FileName } from "./files.ts";
 import { addressOf, cString, systemCall } from "./libc.ts";
 
 const OPEN_HOW_BYTES = 24;
@@ -12,13 +13,14 @@ export type Walk =
 
 /**
  * Opens `path` below a directory with openat2(2): neither `..` nor a symlink leads out of it.
+ * @param path as text, or as the kernel takes it
  * @returns a close-on-exec descriptor, or a negated errno: ELOOP where a symlink is in the way
  */
-export function openBelow(directory: number, path: string, openFlags: number, walk: Walk): number {
+export function openBelow(directory: number, path: string | FileName, openFlags: number, walk: Walk): number {
   const how = Buffer.alloc(OPEN_HOW_BYTES);
   const resolve = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
   how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(walk === "in root" ? resolve : resolve | RESOLVE.RESOLVE_NO_SYMLINKS), 16);
-  const name = cString(path === "" ? "." : path);
+  const name = typeof path === "string" ? cString(path === "" ? "." : path) : path;
   return systemCall("openat2", directory, addressOf(name), addressOf(how), OPEN_HOW_BYTES);
 }

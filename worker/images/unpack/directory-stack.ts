@@ -1,0 +1,118 @@
+/**
+ * The directories on the way to where an archive is being unpacked, open from the layer's root down.
+ *
+ * An entry's parent is found by walking from the directory of the entry before, which is nearly always the same one.
+ * Each step opens one name without following a link: a parent is a real directory that this layer made, or it is
+ * refused. Whatever happens inside a directory changes its mtime, so that is set when the walk leaves it; nothing
+ * has to be remembered about directories that were left, however many there are.
+ */
+import { closeSync, fstatSync } from "node:fs";
+import { constants } from "node:os";
+import { O } from "../../linux/constants.ts";
+import { SystemCallError } from "../../linux/errno.ts";
+import { type FileName, makeDirectory, setDescriptorTimes, type Timestamp } from "../../linux/files.ts";
+import { openBelow } from "../../linux/open.ts";
+import { LayerRefusal } from "./refusal.ts";
+
+/** What Docker gives to a directory that an archive implies only. */
+const IMPLIED_MODE = 0o755;
+
+/** The same for everybody who unpacks the layer. */
+const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
+
+const { EEXIST, ELOOP, ENOENT, ENOTDIR } = constants.errno;
+
+interface Level {
+  readonly name: string;
+  readonly descriptor: number;
+  mtime: Timestamp;
+}
+
+/** A name for the kernel, from raw bytes (latin1). */
+export function fileName(name: string): FileName {
+  return Buffer.from(`${name}\0`, "latin1");
+}
+
+export class DirectoryStack implements Disposable {
+  readonly #root: Level;
+  readonly #levels: Level[] = [];
+
+  /** @param root a descriptor of the layer's directory; the stack closes it */
+  constructor(root: number) {
+    this.#root = { name: "", descriptor: root, mtime: EPOCH };
+  }
+
+  /**
+   * Opens a directory, and makes it with those above it where they are missing.
+   * @returns its descriptor, good until the next call
+   * @throws {LayerRefusal} when a name on the way is something else than a directory of this layer
+   */
+  enter(path: readonly string[]): number {
+    let common = 0;
+    while (common < path.length && common < this.#levels.length && this.#levels[common]?.name === path[common])
+      common++;
+    while (this.#levels.length > common) this.#leave();
+    for (const name of path.slice(common)) this.#levels.push(this.#open(name));
+    return this.#top().descriptor;
+  }
+
+  /** Sets the mtime that the directory entered last will have. */
+  setMtime(mtime: Timestamp): void {
+    this.#top().mtime = mtime;
+  }
+
+  /** Leaves all directories, and sets the root's mtime. */
+  finish(): void {
+    while (this.#levels.length > 0) this.#leave();
+    setDescriptorTimes(this.#root.descriptor, this.#root.mtime);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { descriptor } of this.#levels.splice(0)) closeSync(descriptor);
+    closeSync(this.#root.descriptor);
+  }
+
+  #top(): Level {
+    return this.#levels.at(-1) ?? this.#root;
+  }
+
+  #leave(): void {
+    const level = this.#levels.pop();
+    if (level === undefined) return;
+    try {
+      setDescriptorTimes(level.descriptor, level.mtime);
+    } finally {
+      closeSync(level.descriptor);
+    }
+  }
+
+  #open(name: string): Level {
+    const parent = this.#top().descriptor;
+    const bytes = fileName(name);
+    const made = makeDirectory(parent, bytes, IMPLIED_MODE);
+    if (made < 0 && -made !== EEXIST) throw new SystemCallError("mkdirat", -made);
+    const descriptor = openDirectory(parent, bytes);
+    if (made === 0) return { name, descriptor, mtime: EPOCH };
+    const { mtimeNs } = fstatSync(descriptor, { bigint: true });
+    const seconds = mtimeNs >= 0n ? mtimeNs / NANOSECONDS : (mtimeNs - NANOSECONDS + 1n) / NANOSECONDS;
+    const nanoseconds = Number(mtimeNs - seconds * NANOSECONDS);
+    return { name, descriptor, mtime: { seconds: Number(seconds), nanoseconds } };
+  }
+}
+
+const NANOSECONDS = 1_000_000_000n;
+
+function openDirectory(parent: number, name: FileName): number {
+  const descriptor = openBelow(parent, name, O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW, "no symlinks");
+  switch (-descriptor) {
+    case ELOOP:
+      throw new LayerRefusal("a directory in its path is a symlink");
+    case ENOTDIR:
+      throw new LayerRefusal("a directory in its path is a file");
+    case ENOENT:
+      throw new LayerRefusal("a directory in its path is missing");
+    default:
+      if (descriptor < 0) throw new SystemCallError("openat2", -descriptor);
+      return descriptor;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Unpacks one layer, in a thread of its own:
+ *
+ *   libuv's threads                    this thread
+ *   read ──▶ inflate ── 256 KiB ──▶ sha256 ──▶ tar reader ──▶ system calls
+ *
+ * The files are made by synchronous calls, of which each takes microseconds, while the next piece is inflated: that
+ * keeps two CPUs busy, and takes as much memory for a layer of a gigabyte as for one of a megabyte.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream, openSync } from "node:fs";
+import { PassThrough, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { SystemCallError } from "../../linux/errno.ts";
+import { syncFileSystem } from "../../linux/files.ts";
+import type { Digest } from "../digest.ts";
+import type { Compression } from "../oci.ts";
+import { LayerTree } from "./layer-tree.ts";
+import type { LayerLimits } from "./limits.ts";
+import { LayerRefusal, showPath } from "./refusal.ts";
+import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
+
+/** What is to be unpacked, and where. */
+export interface UnpackTask {
+  /** Path of the blob, whose own digest has been verified. */
+  readonly blob: string;
+  readonly compression: Compression;
+  /** sha256 that the uncompressed tar has to have. */
+  readonly diffId: Digest;
+  /** An empty directory. */
+  readonly directory: string;
+  readonly limits: LayerLimits;
+}
+
+export type UnpackResult =
+  /** Everything is on disk. `bytes` counts the uncompressed tar. */
+  | { readonly kind: "unpacked"; readonly bytes: number; readonly entries: number }
+  /** The layer is at fault. */
+  | { readonly kind: "refused"; readonly reason: string }
+  /** The host is. */
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** Of a piece of the tar: large enough to make turns of the event loop rare, small enough for the CPU's cache. */
+const PIECE_BYTES = 256 * 1024;
+
+/** Unpacks a layer. The thread's umask has to be 0. Never throws for what a layer holds. */
+export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
+  try {
+    return await unpack(task);
+  } catch (error) {
+    if (error instanceof LayerRefusal) return { kind: "refused", reason: error.message };
+    if (isDecompressionError(error)) {
+      return { kind: "refused", reason: `its ${task.compression} stream is damaged: ${error.message}` };
+    }
+    if (error instanceof Error) return { kind: "failed", reason: error.message };
+    throw error;
+  }
+}
+
+async function unpack({ blob, compression, diffId, directory, limits }: UnpackTask): Promise<UnpackResult> {
+  const root = openSync(directory, "r");
+  using tree = new LayerTree(root);
+  const visitor = new EntryVisitor(tree, limits.entriesMax);
+  const reader = new TarReader(visitor);
+  const hash = createHash("sha256");
+  let bytes = 0;
+  const source = createReadStream(blob, { highWaterMark: PIECE_BYTES });
+  await pipeline(source, decompress(compression), async (pieces: AsyncIterable<Buffer>) => {
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      if (bytes > limits.bytesMax) throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`);
+      hash.update(piece);
+      reader.write(piece);
+    }
+  });
+  reader.end();
+  tree.finish();
+  const digest: Digest = `sha256:${hash.digest("hex")}`;
+  if (digest !== diffId) throw new LayerRefusal(`its tar has the digest ${digest}, its image says ${diffId}`);
+  syncFileSystem(root);
+  return { kind: "unpacked", bytes, entries: visitor.entries };
+}
+
+function decompress(compression: Compression): Transform {
+  // What the next piece is inflated into while this one is worked on.
+  const options = { chunkSize: PIECE_BYTES, readableHighWaterMark: 4 * PIECE_BYTES };
+  switch (compression) {
+    case "none":
+      return new PassThrough({ highWaterMark: 4 * PIECE_BYTES });
+    case "gzip":
+      return createGunzip(options);
+    case "zstd":
+      // The window, and so the memory, is 128 MiB at most, and 8 MiB with the usual levels: zstd's own default limit.
+      return createZstdDecompress(options);
+    default:
+      return compression satisfies never;
+  }
+}
+
+function isDecompressionError(error: unknown): error is Error {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code.startsWith("Z_") || code.startsWith("ZSTD_");
+}
+
+/** Counts entries, and says of what is wrong at which entry it is. */
+class EntryVisitor implements TarVisitor {
+  readonly #tree: LayerTree;
+  readonly #entriesMax: number;
+  #name = "";
+  entries = 0;
+
+  constructor(tree: LayerTree, entriesMax: number) {
+    this.#tree = tree;
+    this.#entriesMax = entriesMax;
+  }
+
+  beginEntry(entry: TarEntry): void {
+    if (++this.entries > this.#entriesMax) throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`);
+    this.#name = entry.name;
+    this.#attempt(() => this.#tree.begin(entry));
+  }
+
+  data(chunk: Buffer): void {
+    this.#attempt(() => this.#tree.write(chunk));
+  }
+
+  endEntry(): void {
+    this.#attempt(() => this.#tree.end());
+  }
+
+  #attempt(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const at = `entry ${showPath(this.#name)}`;
+      if (error instanceof LayerRefusal) throw new LayerRefusal(`${at}: ${error.message}`, { cause: error });
+      if (error instanceof SystemCallError) throw new Error(`${at}: ${error.message}`, { cause: error });
+      throw error;
+    }
+  }
+}
