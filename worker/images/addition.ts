@@ -60,7 +60,8 @@ export class ImageAddition implements AsyncDisposable {
     if (present !== undefined) return present;
     const path = join(this.#store.directory, "locks", `${hexOf(diffId)}.lock`);
     await using _lock = await FileLock.acquire(path, options.signal);
-    return (await this.#find(source)) ?? this.#add(source, options);
+    // Awaited here: the lock is dropped as soon as this returns.
+    return (await this.#find(source)) ?? (await this.#add(source, options));
   }
 
   /**
