@@ -118,6 +118,8 @@ describe("the tar reader", () => {
 
   it("takes an archive that ends without blocks of zeros, and passes over what comes after them", () => {
     expect(read(tarEntry({ name: "x" }))).toHaveLength(1);
+    // As `umoci insert` leaves it.
+    expect(only(tarEntry({ content: "x" }).subarray(0, 513)).content.toString()).toBe("x");
     expect(read(Buffer.concat([tarArchive({ name: "x" }), Buffer.alloc(10_240, 1)]))).toHaveLength(1);
   });
 
@@ -126,7 +128,6 @@ describe("the tar reader", () => {
     ["something else than a tar", Buffer.alloc(2048, "<html>"), /checksum/],
     ["a header that is cut off", tarEntry({}).subarray(0, 300), /truncated/],
     ["content that is cut off", tarEntry({ content: "x".repeat(600) }).subarray(0, 900), /truncated/],
-    ["padding that is cut off", tarEntry({ content: "x" }).subarray(0, 600), /truncated/],
     ["an extended header without an entry", tarArchive({ type: "x", content: paxRecords({ a: "b" }) }), /no entry/],
     ["an extended header at the end", tarEntry({ type: "x", content: paxRecords({ a: "b" }) }), /truncated/],
     ["a lone block of zeros", Buffer.concat([Buffer.alloc(512), tarArchive({})]), /lone zero block/],

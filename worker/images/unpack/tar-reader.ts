@@ -103,8 +103,10 @@ export class TarReader {
 
   /** To be called when there is no more. @throws {LayerRefusal} when the archive does not end here */
   end(): void {
-    // Some writers leave the two zero blocks out; Go's archive/tar takes that, too.
-    const isAtBoundary = this.#state === "header" && this.#partialBytes === 0 && this.#extendedBytes === 0;
+    // Some writers leave the two zero blocks out, and `umoci insert` the last file's padding, too: Go's archive/tar,
+    // and so Docker, takes both.
+    const isBetweenEntries = this.#state === "padding" || (this.#state === "header" && this.#partialBytes === 0);
+    const isAtBoundary = isBetweenEntries && this.#extendedBytes === 0;
     if (this.#state !== "ended" && !isAtBoundary) throw new LayerRefusal("the archive is truncated");
   }
 
