@@ -48,6 +48,10 @@ if [[ $profile == test ]]; then
   need_command crun crun
   need_command runc runc
   need_command bwrap bubblewrap
+  need_command docker-registry docker-registry
+  need_command skopeo skopeo
+  need_command umoci umoci
+  need_command openssl openssl
 fi
 install_debian_packages
 install_npm_packages

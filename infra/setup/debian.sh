@@ -50,14 +50,17 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive show '^Setting up \([^ ]*\) .*' \
     apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing_packages[@]}" || status=$?
   allow_services
-  if ((status == 0)) && [[ " ${missing_packages[*]} " == *" redis-server "* ]]; then
-    disable_redis_service
+  if ((status == 0)); then
+    local service
+    for service in redis-server docker-registry; do
+      if [[ " ${missing_packages[*]} " == *" $service "* ]]; then disable_service "$service"; fi
+    done
   fi
   return "$status"
 }
 
-# Debian's redis-server starts a system service on port 6379 as it is installed. Longshore wants only the program:
-# policy-rc.d is Debian's way to say so (invoke-rc.d(8)), with systemd and without. An administrator's own stays.
+# Debian's redis-server and docker-registry start system services as they are installed. Longshore wants only the
+# programs: policy-rc.d is Debian's way to say so (invoke-rc.d(8)), with systemd and without. An administrator's own stays.
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly POLICY_MARK="# Made by longshore's set-up while it installs packages; may be deleted."
 
@@ -75,8 +78,8 @@ allow_services() {
 
 # The package was not there a moment ago, so what runs or is enabled now is of our own making: an administrator's
 # policy-rc.d may have allowed the start, and the next boot would start it in any case.
-disable_redis_service() {
+disable_service() {
   local PATH="$PATH:/usr/sbin:/sbin"
-  service redis-server stop >/dev/null 2>&1 || true
-  update-rc.d redis-server disable >/dev/null 2>&1 || true
+  service "$1" stop >/dev/null 2>&1 || true
+  update-rc.d "$1" disable >/dev/null 2>&1 || true
 }
