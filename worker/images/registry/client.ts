@@ -69,7 +69,7 @@ export class RegistryClient {
   ): Promise<Value> {
     return retrying(this.patience(), async () => {
       using answer = await this.request(request, expected);
-      return read(answer);
+      return await read(answer);
     });
   }
 

@@ -1,30 +1,20 @@
 /** Manifests and indexes as registries serve them: OCI image specification v1.1, Docker image manifest V2, schema 2. */
 import * as z from "zod";
 import { type Digest, isDigest } from "../digest.ts";
+import { MediaType } from "../oci.ts";
+import { LAYERS_MAX } from "../unpack/limits.ts";
 import { quote, RegistryError } from "./registry-error.ts";
 
 /** Media types of documents that stand for one image, and for images of several platforms. */
-const IMAGE_TYPES = [
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-] as const;
-const INDEX_TYPES = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-] as const;
-const CONFIG_TYPES: ReadonlySet<string> = new Set([
-  "application/vnd.oci.image.config.v1+json",
-  "application/vnd.docker.container.image.v1+json",
-]);
+const IMAGE_TYPES = [MediaType.manifest, MediaType.dockerManifest] as const;
+const INDEX_TYPES = [MediaType.index, MediaType.dockerManifestList] as const;
+const CONFIG_TYPES: ReadonlySet<string> = new Set([MediaType.config, MediaType.dockerConfig]);
 
 /** `Accept` for manifests: without it, registries fall back to Docker's schema 1. */
 export const ACCEPTED = [...IMAGE_TYPES, ...INDEX_TYPES].join(", ");
 
 /** Largest manifest, index or configuration, in bytes: what registries have to take at least (specification). */
 export const LARGEST_DOCUMENT = 4 * 1024 * 1024;
-
-/** Layers of one image: overlayfs's own limit would be higher, Docker's is this. */
-const MOST_LAYERS = 127;
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "is not a sha256 digest");
 const descriptor = z.looseObject({ mediaType: z.string(), digest, size: z.int().nonnegative() });
@@ -35,7 +25,7 @@ const image = z.looseObject({
   schemaVersion: z.literal(2),
   mediaType: z.enum(IMAGE_TYPES).optional(),
   config: descriptor,
-  layers: z.array(layer).max(MOST_LAYERS),
+  layers: z.array(layer).max(LAYERS_MAX),
 });
 const index = z.looseObject({
   schemaVersion: z.literal(2),
@@ -89,9 +79,7 @@ export function readDocument(text: string, contentType: string | null, what: str
   const manifest = check(image, value, what);
   if (!CONFIG_TYPES.has(manifest.config.mediaType))
     throw new RegistryError(`${what}: is no image, its configuration is of type ${quote(manifest.config.mediaType)}`);
-  const foreign = manifest.layers.find(
-    ({ urls, mediaType }) => urls !== undefined || /foreign|nondistributable/.test(mediaType),
-  );
+  const foreign = manifest.layers.find(({ urls }) => urls !== undefined && urls.length > 0);
   if (foreign !== undefined)
     throw new RegistryError(
       `${what}: layer ${foreign.digest} is kept elsewhere than in the registry, which is not supported`,

@@ -10,7 +10,7 @@ import { quote, RegistryError } from "./registry-error.ts";
 export interface FetchedManifest {
   readonly digest: Digest;
   readonly mediaType: string;
-  readonly text: string;
+  readonly bytes: Buffer;
   readonly manifest: (RegistryDocument & { readonly kind: "image" })["manifest"];
 }
 
@@ -37,11 +37,8 @@ export async function fetchManifest(
       throw new RegistryError(
         `${what}: what came has the digest ${digest}: the registry or a cache before it is damaged`,
       );
-    const text = bytes.toString();
-    // Kept as text: bytes that are no UTF-8 would not come back the same.
-    if (digestOf(text) !== digest) throw new RegistryError(`${what}: is not UTF-8`);
-    const document = readDocument(text, contentType, what);
-    if (document.kind === "image") return { digest, mediaType: document.mediaType, text, manifest: document.manifest };
+    const document = readDocument(bytes.toString(), contentType, what);
+    if (document.kind === "image") return { digest, mediaType: document.mediaType, bytes, manifest: document.manifest };
 
     const chosen = choosePlatform(document.index.manifests, platform);
     if (chosen === undefined) throw new RegistryError(`${what}: ${noneFor(platform, document)}`);

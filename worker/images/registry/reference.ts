@@ -74,11 +74,6 @@ export function formatReference({ registry, repository, tag, digest }: Reference
   return `${registry}/${repository}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;
 }
 
-/** Whether `registry` can name a registry: a host as URLs write it, and a port or none. */
-export function isRegistry(registry: string): boolean {
-  return hostFault(registry) === undefined;
-}
-
 /** A colon after the last slash is a tag's, any other one a port's. */
 function splitTag(text: string): { readonly name: string; readonly tag: string | undefined } {
   const colon = text.indexOf(":", text.lastIndexOf("/") + 1);
