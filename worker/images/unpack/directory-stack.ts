@@ -103,7 +103,7 @@ export class DirectoryStack implements Disposable {
 const NANOSECONDS = 1_000_000_000n;
 
 function openDirectory(parent: number, name: FileName): number {
-  const descriptor = openBelow(parent, name, O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW, "no symlinks");
+  const descriptor = openBelow(parent, name, O.O_RDONLY | O.O_DIRECTORY, "no symlinks");
   switch (-descriptor) {
     case ELOOP:
       throw new LayerRefusal("a directory in its path is a symlink");
