@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import { addressOf, cString, systemCall } from "../linux/libc.ts";
+import { cString, systemCall } from "../linux/libc.ts";
 import type { Argument, Control, DescriptorArgument, Step, Word } from "./plan/step.ts";
 
 /** A step of the slot's that failed. */
@@ -43,9 +43,7 @@ export class SlotSteps implements Disposable {
   }
 
   #execute(step: Step): number {
-    // Buffers have to live as long as the call looks at them.
-    const buffers: Uint8Array[] = [];
-    const [a, b, c, d, e, f] = step.arguments.map((argument) => this.#value(argument, buffers));
+    const [a, b, c, d, e, f] = step.arguments.map((argument) => this.#value(argument));
     const result = systemCall(step.call, a, b, c, d, e, f);
     const { control } = step;
     if (result < 0) return isPassedOver(control, -result) ? 0 : -result;
@@ -57,23 +55,19 @@ export class SlotSteps implements Disposable {
     return 0;
   }
 
-  #value(argument: Argument, buffers: Uint8Array[]): number | bigint {
+  #value(argument: Argument): number | bigint | Uint8Array {
     if (typeof argument !== "object") return argument;
-    const place = (bytes: Uint8Array): bigint => {
-      buffers.push(bytes);
-      return addressOf(bytes);
-    };
     switch (argument.kind) {
       case "constant":
         return argument.value;
       case "string":
-        return place(cString(argument.text));
+        return cString(argument.text);
       case "bytes":
-        return place(argument.bytes);
+        return argument.bytes;
       case "words":
-        return place(this.#words(argument.words));
+        return this.#words(argument.words);
       case "room":
-        return place(Buffer.alloc(argument.length));
+        return Buffer.alloc(argument.length);
       case "result":
       case "held":
         return this.descriptor(argument);

@@ -76,6 +76,8 @@ export interface BuildAbilities {
   readonly network: "none" | "host";
   /** An empty directory on the worker's disk that takes the writable layer, in place of memory; `diskBytes` does not bound it. */
   readonly scratchDirectory: string;
+  /** Descriptor of this process that gets what the step prints, both streams as they come. It must take all of it. */
+  readonly outputDescriptor?: number;
 }
 
 /**

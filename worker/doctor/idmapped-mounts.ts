@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, readFileSync } from "node:fs";
 import { AT, MOUNT_ATTR, OPEN_TREE } from "../linux/constants.ts";
 import { errnoName } from "../linux/errno.ts";
-import { addressOf, cString, systemCall } from "../linux/libc.ts";
+import { cString, systemCall } from "../linux/libc.ts";
 import { openUserNamespace } from "../container/slot/user-namespace.ts";
 import { type Finding, missing, ok } from "./finding.ts";
 
@@ -26,21 +26,14 @@ export function checkIdmappedMounts(directory: string, idBase: number): Finding 
   }
   const [path, empty] = [cString(directory), cString("")];
   const { OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC } = OPEN_TREE;
-  const tree = systemCall("open_tree", AT.AT_FDCWD, addressOf(path), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  const tree = systemCall("open_tree", AT.AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return missing(NAME, `${directory} cannot be cloned: ${errnoName(-tree)}`, "run as root");
   descriptors.adopt(tree, closeSync);
 
   const attributes = Buffer.alloc(MOUNT_ATTR_BYTES);
   attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR.MOUNT_ATTR_IDMAP), 0); // attr_set
   attributes.writeBigUInt64LE(BigInt(namespace), 24); // userns_fd
-  const set = systemCall(
-    "mount_setattr",
-    tree,
-    addressOf(empty),
-    AT.AT_EMPTY_PATH,
-    addressOf(attributes),
-    MOUNT_ATTR_BYTES,
-  );
+  const set = systemCall("mount_setattr", tree, empty, AT.AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES);
   const type = fileSystemOf(directory);
   if (set >= 0) return ok(NAME, `${directory} is on ${type}`);
   return missing(

@@ -3,7 +3,7 @@
  * is no UTF-8 stays what it is. Nothing here follows a symbolic link.
  */
 import { AT, CLONE, O } from "./constants.ts";
-import { addressOf, mustCall, systemCall } from "./libc.ts";
+import { mustCall, systemCall } from "./libc.ts";
 
 /** A name as the kernel takes it: any bytes but `/`, and a NUL at the end. */
 export type FileName = Buffer;
@@ -29,22 +29,22 @@ export interface DeviceNumber {
  */
 export function createFile(directory: number, name: FileName, mode: number): number {
   const flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW | O.O_CLOEXEC;
-  return systemCall("openat", directory, addressOf(name), flags, mode);
+  return systemCall("openat", directory, name, flags, mode);
 }
 
 /** mkdirat(2); returns 0 or a negated errno. */
 export function makeDirectory(directory: number, name: FileName, mode: number): number {
-  return systemCall("mkdirat", directory, addressOf(name), mode);
+  return systemCall("mkdirat", directory, name, mode);
 }
 
 /** symlinkat(2); returns 0 or a negated errno. */
 export function makeSymlink(target: FileName, directory: number, name: FileName): number {
-  return systemCall("symlinkat", addressOf(target), directory, addressOf(name));
+  return systemCall("symlinkat", target, directory, name);
 }
 
 /** mknodat(2), for devices and FIFOs; returns 0 or a negated errno. */
 export function makeNode(directory: number, name: FileName, typeAndMode: number, device: DeviceNumber): number {
-  return systemCall("mknodat", directory, addressOf(name), typeAndMode, encodeDevice(device));
+  return systemCall("mknodat", directory, name, typeAndMode, encodeDevice(device));
 }
 
 /** The number as system calls take it: include/linux/kdev_t.h, new_encode_dev. */
@@ -54,17 +54,17 @@ function encodeDevice({ major, minor }: DeviceNumber): number {
 
 /** Gives an open file, which may be a symlink opened with `O_PATH`, one more name (linkat(2)). */
 export function linkDescriptor(descriptor: number, directory: number, name: FileName): number {
-  return systemCall("linkat", descriptor, addressOf(EMPTY), directory, addressOf(name), AT.AT_EMPTY_PATH);
+  return systemCall("linkat", descriptor, EMPTY, directory, name, AT.AT_EMPTY_PATH);
 }
 
 /** unlinkat(2) of anything but a directory; returns 0 or a negated errno. */
 export function removeFile(directory: number, name: FileName): number {
-  return systemCall("unlinkat", directory, addressOf(name), 0);
+  return systemCall("unlinkat", directory, name, 0);
 }
 
 /** Sets the owner of a name. @throws {SystemCallError} */
 export function setOwner(directory: number, name: FileName, uid: number, gid: number): void {
-  mustCall("fchownat", directory, addressOf(name), uid, gid, AT.AT_SYMLINK_NOFOLLOW);
+  mustCall("fchownat", directory, name, uid, gid, AT.AT_SYMLINK_NOFOLLOW);
 }
 
 /** Sets the owner of an open file. @throws {SystemCallError} */
@@ -79,7 +79,7 @@ export function setDescriptorMode(descriptor: number, mode: number): void {
 
 /** Sets access and modification time of a name to one moment. @throws {SystemCallError} */
 export function setTimes(directory: number, name: FileName, time: Timestamp): void {
-  mustCall("utimensat", directory, addressOf(name), timesOf(time), AT.AT_SYMLINK_NOFOLLOW);
+  mustCall("utimensat", directory, name, timesOf(time), AT.AT_SYMLINK_NOFOLLOW);
 }
 
 /** Sets access and modification time of an open file to one moment. @throws {SystemCallError} */
@@ -89,19 +89,18 @@ export function setDescriptorTimes(descriptor: number, time: Timestamp): void {
 
 /** Two `struct timespec`, reused: no call lasts longer than itself, and every thread has its own module. */
 const times = new BigInt64Array(4);
-const timesAddress = addressOf(new Uint8Array(times.buffer));
+const timesBytes = new Uint8Array(times.buffer);
 
-function timesOf({ seconds, nanoseconds }: Timestamp): bigint {
+function timesOf({ seconds, nanoseconds }: Timestamp): Uint8Array {
   times[0] = times[2] = BigInt(seconds);
   times[1] = times[3] = BigInt(nanoseconds);
-  return timesAddress;
+  return timesBytes;
 }
 
 /** fsetxattr(2); returns 0 or a negated errno. */
 export function setDescriptorXattr(descriptor: number, name: FileName, value: Uint8Array): number {
   // An empty buffer may have no address.
-  const address = value.byteLength === 0 ? addressOf(EMPTY) : addressOf(value);
-  return systemCall("fsetxattr", descriptor, addressOf(name), address, value.byteLength, 0);
+  return systemCall("fsetxattr", descriptor, name, value.byteLength === 0 ? EMPTY : value, value.byteLength, 0);
 }
 
 /** Writes everything of a descriptor's file system to its disk (syncfs(2)): thousands of files, one call. */

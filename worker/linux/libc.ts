@@ -1,8 +1,7 @@
 /**
  * The door to the kernel: glibc's syscall(2) and posix_spawn(3), through koffi.
  *
- * `systemCall` answers as the kernel does, with a value at or above 0 or a negated error number. Memory is passed
- * by address; a call reads and writes only while it runs, so a Buffer that the caller still holds is safe.
+ * `systemCall` answers as the kernel does, with a value at or above 0 or a negated error number.
  */
 import koffi from "koffi";
 import { SystemCallError } from "./errno.ts";
@@ -11,10 +10,15 @@ import { systemCalls, type SystemCall } from "./system-calls.ts";
 export const libc = koffi.load("libc.so.6");
 
 // syscall(2): -1 and errno on failure. Declared with the six register arguments instead of as variadic: glibc's
-// version is assembly that moves registers, whatever their types.
-const syscall = libc.func("syscall", "long", ["long", "intptr", "intptr", "intptr", "intptr", "intptr", "intptr"]);
+// version is assembly that moves registers, whatever their types. As pointers, they take numbers and buffers alike.
+const POINTER = "void *";
+const syscall = libc.func("syscall", "long", ["long", POINTER, POINTER, POINTER, POINTER, POINTER, POINTER]);
 
-type Word = number | bigint;
+/**
+ * An argument of a system call; of bytes, the address is passed. That is done by koffi, within the call: an address taken
+ * beforehand would not keep V8 from collecting the buffer, and the kernel would write into memory that is another's.
+ */
+export type Word = number | bigint | Uint8Array;
 
 /** Makes a system call; returns its result, or the negated errno. */
 export function systemCall(
@@ -39,11 +43,6 @@ export function mustCall(name: SystemCall, ...words: [Word?, Word?, Word?, Word?
   const result = systemCall(name, ...words);
   if (result < 0) throw new SystemCallError(name, -result);
   return result;
-}
-
-/** Address of a buffer's first byte. The caller keeps the buffer alive while anyone uses the address. */
-export function addressOf(buffer: Uint8Array): bigint {
-  return koffi.address(buffer);
 }
 
 /** The bytes of a C string: UTF-8 and a NUL. */

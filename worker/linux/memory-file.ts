@@ -1,10 +1,10 @@
 import { writeSync } from "node:fs";
 import { FCNTL, MFD } from "./constants.ts";
-import { addressOf, cString, mustCall } from "./libc.ts";
+import { cString, mustCall } from "./libc.ts";
 
 /** Makes an empty file in memory (memfd_create(2)), close-on-exec and sealable; returns its descriptor. */
 export function openMemoryFile(name: string): number {
-  return mustCall("memfd_create", addressOf(cString(name)), MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING);
+  return mustCall("memfd_create", cString(name), MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING);
 }
 
 /** A file in memory that holds `content` and that nobody can change any more; returns its descriptor, at offset 0. */

@@ -1,6 +1,6 @@
 import { O, RESOLVE } from "./constants.ts";
 import type { FileName } from "./files.ts";
-import { addressOf, cString, systemCall } from "./libc.ts";
+import { cString, systemCall } from "./libc.ts";
 
 const OPEN_HOW_BYTES = 24;
 
@@ -22,5 +22,5 @@ export function openBelow(directory: number, path: string | FileName, openFlags:
   how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(walk === "in root" ? resolve : resolve | RESOLVE.RESOLVE_NO_SYMLINKS), 16);
   const name = typeof path === "string" ? cString(path === "" ? "." : path) : path;
-  return systemCall("openat2", directory, addressOf(name), addressOf(how), OPEN_HOW_BYTES);
+  return systemCall("openat2", directory, name, how, OPEN_HOW_BYTES);
 }

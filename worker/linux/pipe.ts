@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { FCNTL, O } from "./constants.ts";
-import { addressOf, mustCall, systemCall } from "./libc.ts";
+import { mustCall, systemCall } from "./libc.ts";
 import { SystemCallError } from "./errno.ts";
 
 const EAGAIN = 11;
@@ -19,7 +19,7 @@ export class Pipe implements Disposable {
   /** Opens a pipe of 64 KiB: reading answers at once, writing waits for room as programs expect. */
   static open(): Pipe {
     const ends = Buffer.alloc(8);
-    mustCall("pipe2", addressOf(ends), O.O_CLOEXEC);
+    mustCall("pipe2", ends, O.O_CLOEXEC);
     const pipe = new Pipe(ends.readInt32LE(0), ends.readInt32LE(4));
     mustCall("fcntl", pipe.readEnd, FCNTL.F_SETFL, O.O_NONBLOCK);
     return pipe;
@@ -49,7 +49,7 @@ export class Pipe implements Disposable {
  */
 export function readSome(descriptor: number, buffer: Uint8Array): number {
   let result: number;
-  do result = systemCall("read", descriptor, addressOf(buffer), buffer.byteLength);
+  do result = systemCall("read", descriptor, buffer, buffer.byteLength);
   while (result === -EINTR);
   if (result === -EAGAIN) return -1;
   if (result < 0) throw new SystemCallError("read", -result);

@@ -1,6 +1,6 @@
 import { POLL, WAIT } from "./constants.ts";
 import { SystemCallError } from "./errno.ts";
-import { addressOf, mustCall, systemCall } from "./libc.ts";
+import { mustCall, systemCall } from "./libc.ts";
 
 const EINTR = 4;
 const ESRCH = 3;
@@ -32,7 +32,7 @@ export function reap(pid: number): Reaped {
   const information = Buffer.alloc(SIGINFO_BYTES);
   const resources = Buffer.alloc(RUSAGE_BYTES);
   let result: number;
-  do result = systemCall("waitid", WAIT.P_PID, pid, addressOf(information), WAIT.WEXITED, addressOf(resources));
+  do result = systemCall("waitid", WAIT.P_PID, pid, information, WAIT.WEXITED, resources);
   while (result === -EINTR);
   if (result < 0) throw new SystemCallError("waitid", -result);
   return {
@@ -50,14 +50,10 @@ export function reap(pid: number): Reaped {
 export class PollSet {
   readonly #entries: Buffer;
   readonly #timeout = Buffer.alloc(16);
-  readonly #entriesAddress: bigint;
-  readonly #timeoutAddress: bigint;
   #size = 0;
 
   constructor(capacity: number) {
     this.#entries = Buffer.alloc(capacity * 8);
-    this.#entriesAddress = addressOf(this.#entries);
-    this.#timeoutAddress = addressOf(this.#timeout);
   }
 
   /** Waits for `descriptor` to be readable, from now on. */
@@ -87,7 +83,7 @@ export class PollSet {
       this.#timeout.writeBigInt64LE(BigInt(whole), 0);
       this.#timeout.writeBigInt64LE(BigInt(Math.floor((Math.max(0, milliseconds) - whole * 1000) * 1e6)), 8);
     }
-    const result = systemCall("ppoll", this.#entriesAddress, this.#size, forever ? 0 : this.#timeoutAddress);
+    const result = systemCall("ppoll", this.#entries, this.#size, forever ? 0 : this.#timeout);
     // Interrupted, nothing is ready: the caller looks at its deadlines and comes back.
     if (result === -EINTR)
       for (let index = 0; index < this.#size; index++) this.#entries.writeInt16LE(0, index * 8 + 6);

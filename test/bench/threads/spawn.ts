@@ -5,7 +5,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { workerData } from "piscina";
 import { CLONE, MS } from "../../../worker/linux/constants.ts";
-import { addressOf, cString, mustCall } from "../../../worker/linux/libc.ts";
+import { cString, mustCall } from "../../../worker/linux/libc.ts";
 import { reap } from "../../../worker/linux/process.ts";
 import { spawn } from "../../../worker/linux/spawn.ts";
 
@@ -54,8 +54,8 @@ export default function measure({ command, input }: SpawnTask): number {
 function leaveMountNamespace(): void {
   mustCall("unshare", CLONE.CLONE_NEWNS);
   const [none, root, tmpfs] = [cString("none"), cString("/"), cString("tmpfs")];
-  mustCall("mount", addressOf(none), addressOf(root), 0, MS.MS_REC | MS.MS_PRIVATE, 0);
+  mustCall("mount", none, root, 0, MS.MS_REC | MS.MS_PRIVATE, 0);
   if (data.hidden === undefined) return;
   const hidden = cString(data.hidden);
-  mustCall("mount", addressOf(tmpfs), addressOf(hidden), addressOf(tmpfs), MS.MS_NOSUID, 0);
+  mustCall("mount", tmpfs, hidden, tmpfs, MS.MS_NOSUID, 0);
 }

@@ -8,7 +8,7 @@
  */
 import { readFileSync, writeSync } from "node:fs";
 import koffi from "koffi";
-import { addressOf, libc, mustCall } from "../../../worker/linux/libc.ts";
+import { libc, mustCall } from "../../../worker/linux/libc.ts";
 import { openSealedFile } from "../../../worker/linux/memory-file.ts";
 
 /** An entry point of the kernel, the number of a system call, its arguments. */
@@ -58,9 +58,9 @@ function attach(filter: Uint8Array): void {
   // struct sock_fprog: an unsigned short, padding, a pointer
   const program = Buffer.alloc(16);
   program.writeUInt16LE(filter.byteLength / 8, 0);
-  program.writeBigUInt64LE(addressOf(filter), 8);
+  program.writeBigUInt64LE(koffi.address(filter), 8);
   mustCall("prctl", PR_SET_NO_NEW_PRIVS, 1);
-  mustCall("seccomp", SECCOMP_SET_MODE_FILTER, 0, addressOf(program));
+  mustCall("seccomp", SECCOMP_SET_MODE_FILTER, 0, program);
 }
 
 const [filterPath, first, ...rest] = process.argv.slice(2);

@@ -17,7 +17,8 @@ const unlessThere: Control = { kind: "may fail", errno: constants.errno.EEXIST }
 
 /** Makes the working directory and writes the job's files into it, all owned by the run's user. */
 export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, mounts: UnionMount): void {
-  const tree = workTree(spec, mounts);
+  // The step of a build starts where its Dockerfile says; the directory is the image's, and keeps its owner.
+  const tree = spec.build === undefined ? workTree(spec, mounts) : undefined;
   if (tree === undefined) return;
   const step = writeSteps(steps, "slot", "files");
   const uid = slot.idBase + spec.user.uid;

@@ -21,6 +21,12 @@ export interface UnionMount {
 /** The root is trusted with neither devices nor set-user-id bits: images are strangers' work, too. */
 const ROOT_ATTRIBUTES = flags(MOUNT_ATTR, "MOUNT_ATTR_NODEV", "MOUNT_ATTR_NOSUID");
 
+/**
+ * A build's writable layer becomes an image's: it must hold whole files, under their own names, whatever this kernel
+ * does unless told otherwise. What these leave out means something on top of these very layers only.
+ */
+const PLAIN_LAYER = ["redirect_dir=off", "metacopy=off", "index=off", "xino=off"];
+
 /** Stacks the layers, under a writable one on a tmpfs of its own where the root is writable. */
 export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, host: HostFacts): UnionMount {
   const step = writeSteps(steps, "slot", "union mount");
@@ -35,10 +41,11 @@ export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
       });
   const upper = spec.rootfs === "writable" ? makeUpper(step, scratch, slot) : undefined;
   const scratchPath = join(slot.staging, spec.keepLayerAs ?? "scratch");
+  const options = spec.build === undefined ? [] : PLAIN_LAYER;
   const root =
     host.overlay === "descriptors"
-      ? overlayOfDescriptors(step, slot, upper)
-      : overlayOfPaths(step, slot, upper, {
+      ? overlayOfDescriptors(step, slot, upper, options)
+      : overlayOfPaths(step, slot, upper, options, {
           mount: scratch,
           path: scratchPath,
           isKept: spec.keepLayerAs !== undefined,
@@ -73,7 +80,12 @@ function makeUpper(step: StepWriter, scratch: Step, slot: SlotFacts): Upper {
 }
 
 /** Linux 6.15: everything by descriptor, nothing is mounted anywhere yet. */
-function overlayOfDescriptors(step: StepWriter, slot: SlotFacts, upper: Upper | undefined): Step {
+function overlayOfDescriptors(
+  step: StepWriter,
+  slot: SlotFacts,
+  upper: Upper | undefined,
+  options: readonly string[],
+): Step {
   const overlay = step("fsopen", string("overlay"), flags(FSOPEN, "FSOPEN_CLOEXEC"));
   const set = (option: string, value: DescriptorArgument): Step =>
     step("fsconfig", resultOf(overlay), flags(FSCONFIG, "FSCONFIG_SET_FD"), string(option), NULL, value);
@@ -81,6 +93,10 @@ function overlayOfDescriptors(step: StepWriter, slot: SlotFacts, upper: Upper | 
   if (upper !== undefined) {
     set("upperdir", resultOf(upper.directory));
     set("workdir", resultOf(upper.work));
+  }
+  for (const option of options) {
+    const [key = "", value = ""] = option.split("=");
+    step("fsconfig", resultOf(overlay), flags(FSCONFIG, "FSCONFIG_SET_STRING"), string(key), string(value), 0);
   }
   step("fsconfig", resultOf(overlay), flags(FSCONFIG, "FSCONFIG_CMD_CREATE"), NULL, NULL, 0);
   return step("fsmount", resultOf(overlay), flags(FSMOUNT, "FSMOUNT_CLOEXEC"), ROOT_ATTRIBUTES);
@@ -91,9 +107,15 @@ function overlayOfDescriptors(step: StepWriter, slot: SlotFacts, upper: Upper | 
  * options have to fit one page. The slot has a mount namespace of its own: the scratch is attached there while the
  * overlay is made, or for as long as its layer is kept.
  */
-function overlayOfPaths(step: StepWriter, slot: SlotFacts, upper: Upper | undefined, scratch: Scratch): Step {
+function overlayOfPaths(
+  step: StepWriter,
+  slot: SlotFacts,
+  upper: Upper | undefined,
+  plain: readonly string[],
+  scratch: Scratch,
+): Step {
   const rootPath = join(slot.staging, "root");
-  const options = [`lowerdir=${slot.layers.map((layer) => layer.path).join(":")}`];
+  const options = [`lowerdir=${slot.layers.map((layer) => layer.path).join(":")}`, ...plain];
   if (upper !== undefined) {
     step.mayFail("mkdirat", HERE, string(scratch.path), mode(0o755));
     moveToPath(step, resultOf(scratch.mount), scratch.path);

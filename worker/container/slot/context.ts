@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
 import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
-import { addressOf, cString, mustCall } from "../../linux/libc.ts";
+import { cString, mustCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
 import { openProcess } from "../../linux/process.ts";
 import { prepareInitLayer } from "../init-layer.ts";
@@ -131,8 +131,8 @@ export class SlotContext implements Disposable {
     mkdirSync(this.staging, { recursive: true });
     mustCall("unshare", CLONE.CLONE_NEWNS);
     const [none, root, staging, tmpfs] = [cString("none"), cString("/"), cString(this.staging), cString("tmpfs")];
-    mustCall("mount", addressOf(none), addressOf(root), 0, MS.MS_REC | MS.MS_PRIVATE, 0);
-    mustCall("mount", addressOf(tmpfs), addressOf(staging), addressOf(tmpfs), MS.MS_NOSUID | MS.MS_NODEV, 0);
+    mustCall("mount", none, root, 0, MS.MS_REC | MS.MS_PRIVATE, 0);
+    mustCall("mount", tmpfs, staging, tmpfs, MS.MS_NOSUID | MS.MS_NODEV, 0);
     for (const name of ["root", "scratch", "layers"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
   }
@@ -148,19 +148,14 @@ export class SlotContext implements Disposable {
     const known = this.#layers.get(path);
     if (known !== undefined) return known;
     const name = cString(path);
-    const tree = mustCall(
-      "open_tree",
-      AT.AT_FDCWD,
-      addressOf(name),
-      OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC,
-    );
+    const tree = mustCall("open_tree", AT.AT_FDCWD, name, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC);
     const descriptor = this.#hold(tree, `layer ${path}`);
     const attributes = Buffer.alloc(MOUNT_ATTR_BYTES); // struct mount_attr
     const { MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV } = MOUNT_ATTR;
     attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), 0);
     attributes.writeBigUInt64LE(BigInt(this.userNamespace.descriptor), 24);
     const empty = cString("");
-    mustCall("mount_setattr", tree, addressOf(empty), AT.AT_EMPTY_PATH, addressOf(attributes), MOUNT_ATTR_BYTES);
+    mustCall("mount_setattr", tree, empty, AT.AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES);
     const layer = { descriptor, path: join(this.staging, "layers", String(this.#layers.size)) };
     if (this.host.overlay === "paths") attachAt(tree, layer.path);
     this.#layers.set(path, layer);
@@ -175,7 +170,7 @@ export class SlotContext implements Disposable {
 /** Takes away what was attached, and its mount point. */
 function detach(path: string): void {
   const name = cString(path);
-  mustCall("umount2", addressOf(name), MNT.MNT_DETACH);
+  mustCall("umount2", name, MNT.MNT_DETACH);
   rmdirSync(path);
 }
 
@@ -183,5 +178,5 @@ function detach(path: string): void {
 function attachAt(mount: number, path: string): void {
   mkdirSync(path);
   const [empty, target] = [cString(""), cString(path)];
-  mustCall("move_mount", mount, addressOf(empty), AT.AT_FDCWD, addressOf(target), MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH);
+  mustCall("move_mount", mount, empty, AT.AT_FDCWD, target, MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH);
 }

@@ -62,8 +62,8 @@ export function execute(
   const init = resources.adopt(openProcess(initPid), closeSync);
 
   const collectors = {
-    stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes),
-    stderr: new OutputCollector(stderr.readEnd, spec.limits.outputBytes),
+    stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
+    stderr: new OutputCollector(stderr.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
   };
   let peakRssBytes = 0;
   const endedBy = supervise({

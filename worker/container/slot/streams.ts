@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import type { OutputStream } from "../spec.ts";
 import { readSome } from "../../linux/pipe.ts";
 
@@ -8,13 +9,16 @@ const buffer = Buffer.alloc(READ_BYTES);
 export class OutputCollector {
   readonly #descriptor: number;
   readonly #limit: number;
+  readonly #copyTo: number | undefined;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #truncated = false;
 
-  constructor(descriptor: number, limitBytes: number) {
+  /** @param copyTo a descriptor that gets all of it as well, at once */
+  constructor(descriptor: number, limitBytes: number, copyTo?: number) {
     this.#descriptor = descriptor;
     this.#limit = limitBytes;
+    this.#copyTo = copyTo;
   }
 
   /** More was written than the limit allows. */
@@ -29,6 +33,7 @@ export class OutputCollector {
       if (length <= 0) return length === 0 ? "end" : "more";
       const kept = Math.min(length, this.#limit - this.#bytes);
       if (kept > 0) this.#chunks.push(Buffer.from(buffer.subarray(0, kept)));
+      if (this.#copyTo !== undefined) writeWhole(this.#copyTo, buffer.subarray(0, length));
       this.#bytes += kept;
       if (kept < length) this.#truncated = true;
       // A flood must not keep the slot from looking at its clocks.
@@ -40,4 +45,8 @@ export class OutputCollector {
   result(): OutputStream {
     return { content: Buffer.concat(this.#chunks), truncated: this.#truncated };
   }
+}
+
+function writeWhole(descriptor: number, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.byteLength;) written += writeSync(descriptor, bytes, written);
 }
