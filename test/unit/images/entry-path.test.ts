@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseEntryPath, parseLinkTarget } from "../../../worker/images/unpack/entry-path.ts";
 import { LayerRefusal } from "../../../worker/images/unpack/refusal.ts";

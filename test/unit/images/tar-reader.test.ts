@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { pack } from "tar-stream";
 import { buffer } from "node:stream/consumers";
 import { Readable } from "node:stream";

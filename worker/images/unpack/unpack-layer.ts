@@ -20,6 +20,7 @@ import { LayerTree } from "./layer-tree.ts";
 import type { LayerLimits } from "./limits.ts";
 import { LayerRefusal, showPath } from "./refusal.ts";
 import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
+import { splitFrames } from "./zstd-frames.ts";
 
 /** What is to be unpacked, and where. */
 export interface UnpackTask {
@@ -66,7 +67,8 @@ async function unpack({ blob, compression, diffId, directory, limits }: UnpackTa
   const hash = createHash("sha256");
   let bytes = 0;
   const source = createReadStream(blob, { highWaterMark: PIECE_BYTES });
-  await pipeline(source, decompress(compression), async (pieces: AsyncIterable<Buffer>) => {
+  const compressed = compression === "zstd" ? splitFrames(source) : source;
+  await pipeline(compressed, decompress(compression), async (pieces: AsyncIterable<Buffer>) => {
     for await (const piece of pieces) {
       bytes += piece.length;
       if (bytes > limits.bytesMax) throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`);
