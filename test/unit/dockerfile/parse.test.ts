@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { Instruction } from "../../../worker/images/dockerfile/instruction.ts";
 import { parseDockerfile } from "../../../worker/images/dockerfile/parse.ts";
 
 /** The instructions after `FROM scratch`, without where they stand. */
 function parse(text: string): object[] {
   return parseDockerfile(`FROM scratch\n${text}\n`, "Dockerfile")
     .instructions.slice(1)
-    .map(({ line: _, text: __, ...body }: Instruction) => body);
+    .map((instruction) =>
+      Object.fromEntries(Object.entries(instruction).filter(([name]) => !["line", "text"].includes(name))),
+    );
 }
 
 function messageOf(text: string): string {

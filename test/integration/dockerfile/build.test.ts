@@ -1,0 +1,356 @@
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { chmod, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resolveIn } from "../../../worker/images/dockerfile/file-tree.ts";
+import { describeLayer } from "../../../worker/images/layer-tar.ts";
+import type { StoredImage } from "../../../worker/images/store.ts";
+import { Builder, outputOf, treeOf } from "./builder.ts";
+
+let builder: Builder;
+beforeAll(async () => {
+  builder = await Builder.open();
+});
+afterAll(() => builder[Symbol.asyncDispose]());
+
+/** Content of a file of an image. */
+async function read({ layers }: StoredImage, path: string): Promise<string> {
+  const layer = layers.findLast((one) => existsSync(join(one.path, path)));
+  return readFile(join(layer?.path ?? "", path), "utf8");
+}
+
+function topOf({ layers }: StoredImage): string {
+  return layers.at(-1)?.path ?? "";
+}
+
+/** All paths below a directory, sorted. */
+function filesIn(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" }).sort();
+}
+
+/** Owner and permissions of a file of an image. */
+function ownerOf(image: StoredImage, path: string): string {
+  using tree = treeOf(image);
+  const { entry } = resolveIn(tree, path, "kept");
+  if (entry === undefined || entry === "root") return "none";
+  const { uid, gid, mode } = entry.status;
+  return `${uid}:${gid} ${(mode & 0o7777).toString(8)}`;
+}
+
+describe("RUN", () => {
+  it("runs in a container, and what it changes is a layer with the ids of the image", async () => {
+    const { image, events } = await builder.buildText(`
+FROM debian
+USER root
+RUN id -u; touch /opt/a; chown 33:44 /opt/a; chmod 4755 /opt/a; ln /opt/a /opt/b; rm /etc/issue; mv /etc/skel /etc/skeleton
+`);
+    expect(outputOf(events)).toEqual(["0"]);
+    expect(ownerOf(image, "opt/a")).toBe("33:44 4755");
+    expect(ownerOf(image, "opt/b")).toBe("33:44 4755");
+    using tree = treeOf(image);
+    expect(tree.lookUp("etc", "issue")).toBeUndefined();
+    expect(tree.lookUp("etc", "skel")).toBeUndefined();
+    expect(tree.list("etc/skeleton")).toContain(".bashrc");
+    expect(image.config.rootfs.diff_ids.at(-1)).toBe((await describeLayer(topOf(image))).diffId);
+  });
+
+  it("leaves nothing of the container's own files and mount points in the layer", async () => {
+    const { image, events } = await builder.buildText(`
+FROM debian
+USER root
+RUN echo 10.0.0.1 db >>/etc/hosts; echo x >/etc/resolv.conf; touch /dev/shm/a /tmp/a; rm /tmp/a
+RUN mkdir /opt/kept
+`);
+    const [first, second] = image.layers.slice(1);
+    expect(second).toBeUndefined();
+    expect(filesIn(first?.path ?? "")).toEqual(["opt", "opt/kept"]);
+    expect(image.config.history?.slice(-2)).toMatchObject([
+      { empty_layer: true },
+      { created_by: "RUN mkdir /opt/kept" },
+    ]);
+    expect(events.filter(({ kind }) => kind === "warning")).toEqual([]);
+  });
+
+  it("has a shell form, an exec form, documents, a user by name, and no network unless it is given", async () => {
+    const { events } = await builder.buildText(`
+FROM python
+RUN ["python3", "-c", "print('exec form')"]
+RUN <<EOF
+echo document of the shell
+tail -n +3 /proc/net/dev | grep -o "[a-z0-9]*:"
+EOF
+RUN <<EOF
+#!/usr/bin/env python3
+print("document of python")
+EOF
+USER root:tty
+RUN id -nu; id -ng; echo $HOME
+USER 1000
+WORKDIR /opt/new
+RUN pwd; stat -c %U .; touch mine
+`);
+    expect(outputOf(events)).toEqual([
+      "exec form",
+      "document of the shell",
+      "lo:",
+      "document of python",
+      "root",
+      "tty",
+      "/work",
+      "/opt/new",
+      "sandbox",
+    ]);
+  });
+
+  it("that fails names the line, how the command ended and what it printed last", async () => {
+    const failing = builder.buildText(`FROM debian\n\nRUN echo first; echo last >&2; exit 3`);
+    await expect(failing).rejects.toThrow(/Dockerfile:3: the command ended with exit code 3\n {2}first\n {2}last$/);
+    await expect(builder.buildText("FROM debian\nRUN kill -KILL $$")).rejects.toThrow(/ended with signal SIGKILL/);
+    await expect(builder.buildText('FROM debian\nRUN ["/nothing"]')).rejects.toThrow(/ended with exit code 127/);
+    await expect(builder.buildText("FROM debian\nUSER nobody-of-that-name\nRUN true")).rejects.toThrow(
+      /Dockerfile:3: user nobody-of-that-name is not in the image's \/etc\/passwd/,
+    );
+  });
+
+  it("ends when the build is aborted, and leaves nothing in the store", async () => {
+    const controller = new AbortController();
+    const context = await builder.context({ Dockerfile: "FROM debian\nRUN echo up; exec tail -f /dev/null" });
+    const build = builder.build(context, {
+      signal: controller.signal,
+      onEvent: (event) => event.kind === "output" && controller.abort(new Error("enough")),
+    });
+    await expect(build).rejects.toThrow("enough");
+    expect(readdirSync(join(builder.store.directory, "staging"))).toEqual([]);
+  });
+});
+
+describe("COPY and ADD", () => {
+  it("take files, directories and patterns, and give them to whom they name", async () => {
+    const context = await builder.context({
+      Dockerfile: `
+FROM debian
+COPY one.txt /etc/renamed
+COPY --chown=sandbox:tty --chmod=0640 *.txt dir/sub/ /opt/
+COPY --chown=5 dir .
+ADD one.txt sub/
+COPY <<EOF <<'raw' /etc/
+\${HOME} "as it is"
+EOF
+\${HOME}
+raw
+`,
+      "one.txt": "one",
+      "two.txt": "two",
+      "dir/sub/three": "three",
+      "dir/.hidden": "",
+    });
+    await chmod(join(context, "one.txt"), 0o755);
+    const { image } = await builder.build(context);
+    expect(ownerOf(image, "etc/renamed")).toBe("0:0 755");
+    expect(ownerOf(image, "opt/two.txt")).toBe("1000:5 640");
+    expect(ownerOf(image, "opt/three")).toBe("1000:5 640");
+    expect(ownerOf(image, "work/.hidden")).toBe("5:5 644");
+    expect(ownerOf(image, "work/sub/three")).toBe("5:5 644");
+    expect(await read(image, "work/sub/one.txt")).toBe("one");
+    expect(await read(image, "etc/EOF")).toBe('/work "as it is"\n');
+    expect(await read(image, "etc/raw")).toBe("${HOME}\n");
+  });
+
+  it("follow the links of the image within it, and none out of the context", async () => {
+    const context = await builder.context({});
+    await writeFile(
+      join(context, "Dockerfile"),
+      "FROM debian\nUSER root\nRUN ln -s /../../../../opt /etc/away\nCOPY file /etc/away/\nCOPY file /bin/tool\n",
+    );
+    await writeFile(join(context, "file"), "content");
+    const { image } = await builder.build(context);
+    expect(await read(image, "opt/file")).toBe("content");
+    expect(await read(image, "usr/bin/tool")).toBe("content");
+
+    await symlink("/etc/shadow", join(context, "secret"));
+    await symlink("../../../../etc", join(context, "up"));
+    for (const source of ["secret", "up/shadow", "../../etc/shadow", "/etc/shadow"]) {
+      const text = `FROM scratch\nCOPY ${source} /x\n`;
+      await writeFile(join(context, "Dockerfile"), text);
+      await expect(builder.build(context)).rejects.toThrow(`Dockerfile:2: there is no ${source} in the context`);
+    }
+    await writeFile(join(context, "Dockerfile"), "FROM scratch\nCOPY . /\n");
+    using tree = treeOf((await builder.build(context)).image);
+    expect(tree.lookUp("", "secret")?.target).toBe("/etc/shadow");
+  });
+
+  it("leave out what .dockerignore says", async () => {
+    const { image } = await builder.buildText("FROM scratch\nCOPY . /\n", {
+      ".dockerignore": "# comment\n**/*.log\nbuild\n!build/keep\nDockerfile\n.dockerignore\n",
+      "a.log": "",
+      "sub/b.log": "",
+      "sub/c": "",
+      "build/drop": "",
+      "build/keep": "",
+    });
+    expect(filesIn(topOf(image))).toEqual(["build", "build/keep", "sub", "sub/c"]);
+    const refused = builder.buildText("FROM scratch\nCOPY a.log /\n", { ".dockerignore": "*.log", "a.log": "" });
+    await expect(refused).rejects.toThrow("there is no a.log in the context: .dockerignore leaves it out");
+  });
+
+  it("unpack archives of the context when it is ADD, and only then", async () => {
+    const context = await builder.context({
+      Dockerfile: "FROM debian\nADD a.tar.gz a.tar.zst a.tar.xz notes.gz /opt/\nADD a.tar /bin\nCOPY a.tar /opt/\n",
+      "tree/bin/tool": "tool",
+      "tree/other": "other",
+    });
+    const shell = promisify(execFile);
+    await shell("tar", [
+      "-C",
+      join(context, "tree"),
+      "--owner=7",
+      "--group=8",
+      "-cf",
+      join(context, "a.tar"),
+      "bin",
+      "other",
+    ]);
+    await shell("sh", ["-ec", "gzip -k a.tar; xz -k a.tar; zstd -q a.tar; echo notes | gzip >notes.gz"], {
+      cwd: context,
+    });
+    const { image } = await builder.build(context);
+    expect(ownerOf(image, "opt/bin/tool")).toBe("7:8 644");
+    expect(ownerOf(image, "usr/bin/other")).toBe("7:8 644");
+    expect(await read(image, "usr/bin/bin/tool")).toBe("tool");
+    using tree = treeOf(image);
+    expect(tree.list("opt")).toEqual(["a.tar", "bin", "notes.gz", "other"]);
+  });
+
+  it("refuse archives that would do harm, and stay within the image", async () => {
+    const context = await builder.context({ Dockerfile: "FROM debian\nADD evil.tar /opt/\n" });
+    const make = promisify(execFile);
+    await make("python3", ["-c", EVIL, join(context, "evil.tar")]);
+    const { image } = await builder.build(context);
+    using tree = treeOf(image);
+    expect(tree.list("opt").toSorted()).toEqual(["away", "escaped"]);
+    expect(await read(image, "opt/escaped")).toBe("x");
+    expect(existsSync("/tmp/longshore-evil")).toBe(false);
+    expect(await read(image, "tmp/longshore-evil")).toBe("x");
+
+    await make("python3", ["-c", WHITEOUT, join(context, "evil.tar")]);
+    await expect(builder.build(context)).rejects.toThrow("names that begin with .wh. stand for deletions");
+  });
+});
+
+const EVIL = `
+import io, sys, tarfile
+with tarfile.open(sys.argv[1], "w") as tar:
+    def file(name):
+        info = tarfile.TarInfo(name); info.size = 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    file("../../../../escaped")
+    link = tarfile.TarInfo("away"); link.type = tarfile.SYMTYPE; link.linkname = "../../../../../../tmp"
+    tar.addfile(link)
+    file("away/longshore-evil")
+`;
+
+const WHITEOUT = `
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as tar:
+    tar.addfile(tarfile.TarInfo(".wh.etc"))
+`;
+
+describe("stages", () => {
+  it("start from each other, copy from each other, and are built only when they are needed", async () => {
+    const text = `
+FROM debian AS tools
+USER root
+RUN mkdir /out && echo made >/out/file && chown 12:13 /out/file && ln -s file /out/link
+
+FROM tools AS unused
+RUN false
+
+FROM scratch
+COPY --from=tools /out/ /
+COPY --from=0 /out/link /followed
+COPY --from=debian /etc/debian_version /etc/passwd /etc/
+`;
+    const { image, events } = await builder.buildText(text);
+    expect(image.layers).toHaveLength(3);
+    expect(await read(image, "file")).toBe("made\n");
+    expect(ownerOf(image, "file")).toBe("12:13 644");
+    expect(await read(image, "followed")).toBe("made\n");
+    expect(await read(image, "etc/debian_version")).toMatch(/^12\./);
+    expect(events.flatMap((event) => (event.kind === "step" ? [event.text] : []))).not.toContain(
+      "FROM tools AS unused",
+    );
+    const target = await builder.buildText(text, {}, { target: "tools" });
+    expect(await read(target.image, "out/file")).toBe("made\n");
+  });
+});
+
+describe("the cache", () => {
+  const cachedSteps = (events: readonly { kind: string }[]): number =>
+    events.filter(({ kind }) => kind === "cached").length;
+
+  it("makes the same image of the same build, without a step", async () => {
+    const context = await builder.context({
+      Dockerfile: "FROM debian\nUSER root\nRUN date +%N >/n\nCOPY a /a\n",
+      a: "1",
+    });
+    const first = await builder.build(context);
+    const second = await builder.build(context);
+    expect(second.image.digest).toBe(first.image.digest);
+    expect(cachedSteps(second.events)).toBe(2);
+
+    const anew = await builder.build(context, { cache: "ignored" });
+    expect(anew.image.digest).not.toBe(first.image.digest);
+    expect(cachedSteps(anew.events)).toBe(0);
+  });
+
+  it("misses where content, arguments or what is below changed", async () => {
+    const context = await builder.context({
+      Dockerfile: "FROM debian\nUSER root\nARG A=1\nCOPY a /a\nRUN echo $A >/argument\n",
+      a: "1",
+    });
+    const given = (value: string) => ({ arguments: new Map([["A", value]]) });
+    await builder.build(context);
+    const other = await builder.build(context, given("2"));
+    expect(cachedSteps(other.events)).toBe(1);
+    expect(await read(other.image, "argument")).toBe("2\n");
+    expect(cachedSteps((await builder.build(context, given("1"))).events)).toBe(2);
+    await writeFile(join(context, "a"), "2");
+    expect(cachedSteps((await builder.build(context)).events)).toBe(0);
+  });
+
+  it("does not know proxies", async () => {
+    const context = await builder.context({ Dockerfile: "FROM debian\nUSER root\nRUN echo $http_proxy >/proxy\n" });
+    const proxy = (value: string) => ({ arguments: new Map([["http_proxy", value]]) });
+    const { image } = await builder.build(context, proxy("http://one"));
+    expect(await read(image, "proxy")).toBe("http://one\n");
+    expect(JSON.stringify(image.config)).not.toContain("http://one");
+    expect(cachedSteps((await builder.build(context, proxy("http://two"))).events)).toBe(1);
+  });
+});
+
+describe("an image from a Dockerfile", () => {
+  it("is a valid one: named, with a history that accounts for its layers", async () => {
+    const { image } = await builder.buildText(
+      `FROM scratch\nMAINTAINER me\nCOPY <<a /\na\nENV A=1\nENTRYPOINT ["/a"]\nHEALTHCHECK NONE\n`,
+      {},
+      { names: ["one:1", "two"] },
+    );
+    for (const name of ["one:1", "two"]) expect((await builder.store.resolve(name))?.digest).toBe(image.digest);
+    expect(image.config).toMatchObject({
+      author: "me",
+      os: "linux",
+      config: { Env: ["A=1"], Entrypoint: ["/a"], Healthcheck: { Test: ["NONE"] } },
+    });
+    const { history = [], rootfs } = image.config;
+    expect(history.filter(({ empty_layer: empty }) => empty !== true)).toHaveLength(rootfs.diff_ids.length);
+    expect(image.manifest.layers.map(({ digest }) => digest)).toEqual(rootfs.diff_ids);
+  });
+
+  it("cannot be built from what is not there", async () => {
+    await expect(builder.buildText("FROM no-such-image")).rejects.toThrow(
+      /Dockerfile:1: image no-such-image is not here/,
+    );
+  });
+});

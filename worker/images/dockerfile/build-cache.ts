@@ -1,0 +1,82 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { type Digest, isDigest } from "../digest.ts";
+import { writeFileDurably } from "../durable.ts";
+import type { ImageStore } from "../store.ts";
+import type { StoredLayer } from "../layers.ts";
+
+/** Changes when steps come to mean something else, so that layers made by an earlier version are not used. */
+const VERSION = 1;
+
+const record = z.object({
+  layer: z.custom<Digest>((value) => typeof value === "string" && isDigest(value)).nullable(),
+  created: z.string(),
+});
+
+/** What a step made before. */
+export interface CachedStep {
+  /** Undefined when the step changed nothing. */
+  readonly layer: StoredLayer | undefined;
+  /** RFC 3339. */
+  readonly created: string;
+}
+
+/**
+ * What steps of earlier builds made, each in a small file named by everything that decided about it. A layer that has
+ * been collected since is no hit. The cache keeps no layer alive: without an image that has it, a layer may go.
+ */
+export class BuildCache {
+  readonly #store: ImageStore;
+  readonly #directory: string;
+
+  private constructor(store: ImageStore, directory: string) {
+    this.#store = store;
+    this.#directory = directory;
+  }
+
+  static async open(store: ImageStore): Promise<BuildCache> {
+    const directory = join(store.directory, "build-cache");
+    await mkdir(directory, { recursive: true });
+    return new BuildCache(store, directory);
+  }
+
+  /**
+   * The name of a step on top of these layers. The content of the file system below is in their digests, and so it is
+   * no matter by which Dockerfile it was made.
+   * @param parts what the step does, and digests of what it reads
+   */
+  keyOf(layers: readonly StoredLayer[], parts: readonly unknown[]): string {
+    const below = layers.map(({ digest }) => digest);
+    return createHash("sha256")
+      .update(JSON.stringify([VERSION, below, parts]))
+      .digest("hex");
+  }
+
+  async find(key: string): Promise<CachedStep | undefined> {
+    const text = await readFile(this.#pathOf(key), "utf8").catch(() => undefined);
+    const parsed = text === undefined ? undefined : record.safeParse(parseJson(text));
+    if (parsed?.success !== true) return undefined;
+    const { layer: digest, created } = parsed.data;
+    if (digest === null) return { layer: undefined, created };
+    const layer = await this.#store.layers.get(digest);
+    return layer && { layer, created };
+  }
+
+  async put(key: string, { layer, created }: CachedStep): Promise<void> {
+    await writeFileDurably(this.#pathOf(key), `${JSON.stringify({ layer: layer?.digest ?? null, created })}\n`);
+  }
+
+  #pathOf(key: string): string {
+    return join(this.#directory, `${key}.json`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

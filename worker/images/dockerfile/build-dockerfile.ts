@@ -1,0 +1,186 @@
+/**
+ * Builds an image from a Dockerfile.
+ *
+ *   text ─ parse ─▶ instructions ─ plan ─▶ stages ─ for each: interpret ─▶ work ─▶ cache or
+ *                                                                                  RUN   in a container
+ *                                                                                  COPY  in a draft
+ *                                                                            └▶ layer, then config and manifest
+ *
+ * Garbage collection waits from the first layer to the name, so that none is taken away in between.
+ */
+import { readFile } from "node:fs/promises";
+import { relative } from "node:path";
+import {
+  Annotation,
+  hostArchitecture,
+  type ImageConfig,
+  type ImageManifest,
+  MediaType,
+  compressionOf,
+} from "../oci.ts";
+import type { ImageStore, StoredImage } from "../store.ts";
+import type { StoredLayer } from "../layers.ts";
+import { BuildCache } from "./build-cache.ts";
+import { buildStage, type DescribedLayer, describe, type StageResult } from "./build-stage.ts";
+import { BuildContext } from "./context.ts";
+import { DockerfileError } from "./error.ts";
+import { parseDockerfile } from "./parse.ts";
+import { beginStage, buildValues, continueStage } from "./stage-state.ts";
+import { type Origin, planBuild, type Stage } from "./stages.ts";
+import type { StepRunner } from "./step-runner.ts";
+
+export type BuildEvent =
+  /** An instruction begins: the `number`th of `total`. */
+  | { readonly kind: "step"; readonly number: number; readonly total: number; readonly text: string }
+  /** The last step's result was there already. */
+  | { readonly kind: "cached" }
+  /** A line that the last step printed. */
+  | { readonly kind: "output"; readonly text: string }
+  | { readonly kind: "warning"; readonly text: string };
+
+export interface DockerfileBuild {
+  /** Directory that COPY and ADD take files from. */
+  readonly context: string;
+  /** Path of the Dockerfile, which need not be in the context. */
+  readonly dockerfile: string;
+  /** What the image is called; at least one name. */
+  readonly names: readonly [string, ...string[]];
+  /** Values for ARGs. */
+  readonly arguments?: ReadonlyMap<string, string>;
+  /** Stage to stop at. */
+  readonly target?: string;
+  /** Network of RUN. */
+  readonly network: "none" | "host";
+  /** `ignored`: every step is done anew, for later builds to use. */
+  readonly cache: "used" | "ignored";
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Finds the image of a FROM or a `COPY --from`. @throws when it cannot be had */
+  readonly findImage: (reference: string) => Promise<StoredImage>;
+  readonly runner: StepRunner;
+  readonly onEvent: (event: BuildEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/** @throws {DockerfileError} for what the Dockerfile says, and for a step that fails */
+export async function buildDockerfile(store: ImageStore, build: DockerfileBuild): Promise<StoredImage> {
+  const given = build.arguments ?? new Map<string, string>();
+  const file = relative(process.cwd(), build.dockerfile) || build.dockerfile;
+  const text = await readFile(build.dockerfile, "utf8");
+  const plan = planBuild(parseDockerfile(text, file), {
+    arguments: given,
+    ...(build.target !== undefined && { target: build.target }),
+  });
+  for (const name of plan.unusedArguments) {
+    build.onEvent({ kind: "warning", text: `no ARG takes the build argument ${name}` });
+  }
+
+  await using _content = await store.keepContent(build.signal);
+  using context = new BuildContext(build.context, build.dockerfile);
+  const cache = await BuildCache.open(store);
+  const values = buildValues(plan, given, build.network);
+  const total = plan.stages.reduce((sum, { instructions }) => sum + 1 + instructions.length, 0);
+  let number = 0;
+  const step = (words: string) => build.onEvent({ kind: "step", number: ++number, total, text: words });
+
+  const results = new Map<number, StageResult>();
+  const imageOf = async (reference: string, line: number): Promise<StoredImage> => {
+    try {
+      return await build.findImage(reference);
+    } catch (error) {
+      throw new DockerfileError(file, line, error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  };
+  const begin = async ({ origin, from }: Stage): Promise<StageResult> => {
+    if (origin.kind === "scratch") return { state: beginStage(undefined), layers: [], history: [] };
+    if (origin.kind === "image") return startFrom(await imageOf(origin.reference, from.line), file, from.line);
+    const { state, ...rest } = resultOf(results, origin.index);
+    return { ...rest, state: continueStage(state) };
+  };
+  const layersOf = async (stage: Stage, name: string): Promise<readonly StoredLayer[]> => {
+    const origin: Origin = stage.copiesFrom.get(name) ?? { kind: "image", reference: name };
+    if (origin.kind === "scratch") return [];
+    if (origin.kind === "image") return (await imageOf(origin.reference, stage.from.line)).layers;
+    return resultOf(results, origin.index).layers.map(({ layer }) => layer);
+  };
+
+  let last: StageResult | undefined;
+  for (const stage of plan.stages) {
+    step(stage.from.text);
+    last = await buildStage(stage, await begin(stage), {
+      store,
+      file,
+      values,
+      context,
+      cache,
+      cacheUse: build.cache === "used" ? "read and written" : "written",
+      runner: build.runner,
+      report: {
+        step,
+        cached: () => build.onEvent({ kind: "cached" }),
+        output: (line) => build.onEvent({ kind: "output", text: line }),
+      },
+      signal: build.signal,
+      layersOf,
+    });
+    results.set(stage.index, last);
+  }
+  if (last === undefined) throw new DockerfileError(file, 1, "there is no stage");
+  return commit(store, build, last);
+}
+
+function resultOf(results: ReadonlyMap<number, StageResult>, index: number): StageResult {
+  const result = results.get(index);
+  if (result === undefined) throw new RangeError(`stage ${index} has not been built`);
+  return result;
+}
+
+/** A stage on top of an image. What the image would have its children do is not ours to do. */
+function startFrom(image: StoredImage, file: string, line: number): StageResult {
+  const triggers = image.config.config["OnBuild"];
+  if (Array.isArray(triggers) && triggers.length > 0) {
+    throw new DockerfileError(file, line, `image ${image.reference} has ONBUILD instructions, which are not supported`);
+  }
+  const layers = image.layers.map((layer, index): DescribedLayer => {
+    const descriptor = image.manifest.layers[index];
+    return descriptor === undefined
+      ? describe(layer)
+      : { layer, descriptor: { ...descriptor, mediaType: ociType(descriptor.mediaType) } };
+  });
+  return { state: beginStage(image.config), layers, history: image.config.history ?? [] };
+}
+
+/** Docker's name of a layer's type as OCI's: an OCI manifest has no others. */
+function ociType(mediaType: string): string {
+  const compression = compressionOf(mediaType);
+  return compression === "none" ? MediaType.layer : `${MediaType.layer}+${compression}`;
+}
+
+async function commit(store: ImageStore, build: DockerfileBuild, result: StageResult): Promise<StoredImage> {
+  const { state, layers, history } = result;
+  // The last change's time, and not now: the same build gives the same image.
+  const created = history.findLast((entry) => entry.created !== undefined)?.created ?? new Date().toISOString();
+  const config: ImageConfig = {
+    created,
+    ...(state.author !== undefined && { author: state.author }),
+    architecture: hostArchitecture(),
+    os: "linux",
+    config: state.settings,
+    rootfs: { type: "layers", diff_ids: layers.map(({ layer }) => layer.digest) },
+    history: [...history],
+  };
+  const configText = JSON.stringify(config);
+  const manifest: ImageManifest = {
+    schemaVersion: 2,
+    mediaType: MediaType.manifest,
+    config: {
+      mediaType: MediaType.config,
+      digest: await store.blobs.put(configText),
+      size: Buffer.byteLength(configText),
+    },
+    layers: layers.map(({ descriptor }) => descriptor),
+    annotations: { [Annotation.created]: created, ...build.annotations },
+  };
+  const digest = await store.blobs.put(JSON.stringify(manifest));
+  for (const name of build.names) await store.references.set(name, digest);
+  return { reference: build.names[0], digest, manifest, config, layers: layers.map(({ layer }) => layer) };
+}
