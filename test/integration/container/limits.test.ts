@@ -76,6 +76,23 @@ describe("memory", () => {
     expect(result.usage.maxRssBytes).toBeGreaterThan(64 * MiB);
   });
 
+  it("bounds what sockets buffer that nobody reads from", async () => {
+    const program = `
+import socket
+server = socket.create_server(("127.0.0.1", 0), backlog=100)
+buffered, pairs = 0, []
+for _ in range(24):
+    client = socket.create_connection(server.getsockname()); client.setblocking(False)
+    pairs.append((client, server.accept()[0]))
+    try:
+        while True: buffered += client.send(bytes(1 << 16))
+    except BlockingIOError: pass
+print(buffered >> 20)`;
+    const result = await slot.python(program, { limits: { memoryBytes: 32 * MiB } });
+    // In the 32 MiB are the program itself and what is not yet counted; without a limit it is 8 MiB for each pair.
+    expect(Number(text(result.stdout) || 0)).toBeLessThan(64);
+  });
+
   it("counts files in /tmp and /dev/shm", async () => {
     const script = "head -c 90M /dev/zero > /tmp/a; head -c 90M /dev/zero > /dev/shm/b; echo never";
     const result = await slot.bash(script, { limits: { diskBytes: 100 * MiB, fileBytes: 100 * MiB } });

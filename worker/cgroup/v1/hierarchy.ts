@@ -7,7 +7,14 @@ import { killProcesses, removeCgroup, removeUnlessUsed, subtree } from "../remov
 import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
 import { distinct, V1Cgroup } from "./cgroup.ts";
 import { limitCpu } from "./cpu.ts";
-import { avoidSwapping, limitMemory, limitMemoryAndSwap, MEMORY_AND_SWAP } from "./memory.ts";
+import {
+  avoidSwapping,
+  limitMemory,
+  limitMemoryAndSwap,
+  limitSocketMemory,
+  MEMORY_AND_SWAP,
+  SOCKET_MEMORY,
+} from "./memory.ts";
 
 type Directories = Readonly<Record<V1Controller, string>>;
 
@@ -20,6 +27,7 @@ export class V1Hierarchy implements CgroupHierarchy {
   readonly #roots: Directories;
   /** Looked up once. */
   #countsSwap: boolean | undefined;
+  #countsSockets: boolean | undefined;
 
   constructor(own: Directories, worker: string, files: CgroupFiles) {
     this.#files = files;
@@ -48,6 +56,8 @@ export class V1Hierarchy implements CgroupHierarchy {
     limitMemory(this.#files, directories.memory, limits.memoryBytes);
     this.#countsSwap ??= this.#files.exists(`${this.#own.memory}/${MEMORY_AND_SWAP}`);
     if (this.#countsSwap) limitMemoryAndSwap(this.#files, directories.memory, limits.memoryBytes);
+    this.#countsSockets ??= this.#files.exists(`${this.#roots.memory}/${SOCKET_MEMORY}`);
+    if (this.#countsSockets) limitSocketMemory(this.#files, directories.memory, limits.memoryBytes);
     limitProcesses(this.#files, directories.pids, limits.processes);
     undo.move();
     return new V1Cgroup(this.#files, directories, limits);

@@ -13,6 +13,20 @@ export function limitMemoryAndSwap(files: CgroupFiles, directory: string, bytes:
   files.write(`${directory}/${MEMORY_AND_SWAP}`, String(bytes));
 }
 
+/**
+ * Limit of what sockets buffer, which v1 does not count as memory: without it, one container could fill the buffers that
+ * the whole machine has (tcp(7), tcp_mem). There unless the kernel was built without accounting of kernel memory.
+ */
+export const SOCKET_MEMORY = "memory.kmem.tcp.limit_in_bytes";
+
+/** A quarter of the memory: more than what programs that talk to themselves over a loopback need. */
+const SOCKET_SHARE = 4;
+
+/** Limits what sockets buffer, in proportion to the memory of the container. */
+export function limitSocketMemory(files: CgroupFiles, directory: string, memoryBytes: number): void {
+  files.write(`${directory}/${SOCKET_MEMORY}`, String(Math.ceil(memoryBytes / SOCKET_SHARE)));
+}
+
 /** Never swaps this cgroup's memory out to stay within its limit; cgroups made below it inherit that. */
 export function avoidSwapping(files: CgroupFiles, directory: string): void {
   files.write(`${directory}/memory.swappiness`, "0");
