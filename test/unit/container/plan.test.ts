@@ -147,12 +147,26 @@ describe("the plan of a container", () => {
 
   it("closes a written file before the program runs, or it could not be executed", () => {
     const files = stepsOf(samplePlan(), "slot", "files");
-    expect(calls(files)).toEqual(["mkdirat", "openat2", "fchown", "openat2", "write", "fchown", "close"]);
+    expect(calls(files)).toEqual(["mkdirat", "openat2", "fchown", "openat2", "write", "fchown", "close", "close"]);
   });
 
   it("gives files to the run's user in the slot's range of ids", () => {
     const [, , owner] = stepsOf(samplePlan({ user: { uid: 7, gid: 8 } }), "slot", "files");
     expect(owner?.arguments.slice(1)).toEqual([sampleSlot.idBase + 7, sampleSlot.idBase + 8]);
+  });
+
+  it("has no more directories open at once than the deepest path has", () => {
+    const file = (path: string) => ({ path, content: new Uint8Array(), executable: false });
+    const paths = Array.from({ length: 50 }, (_, index) => `${index}/a/b/file`);
+    const steps = stepsOf(samplePlan({ files: paths.map(file) }), "slot", "files");
+    let open = 0;
+    let most = 0;
+    for (const { call } of steps) {
+      if (call === "openat2") open += 1;
+      if (call === "close") open -= 1;
+      most = Math.max(most, open);
+    }
+    expect([open, most]).toEqual([0, 5]);
   });
 
   it("makes each directory on the way to a file once", () => {
@@ -167,7 +181,7 @@ describe("the plan of a container", () => {
     expect(text).toContain(`RLIMIT_NOFILE, {rlim_cur=${sampleSpec.limits.openFiles}, rlim_max=256}`);
     expect(text).toContain("RLIMIT_STACK, {rlim_cur=67108864");
     expect(text).toContain("RLIMIT_FSIZE, {rlim_cur=67108864");
-    expect(text).toContain("RLIMIT_CORE, {rlim_cur=0, rlim_max=0}");
+    expect(text).toContain("RLIMIT_CORE, {rlim_cur=1, rlim_max=1}");
   });
 
   it("gives a step of an image build the host's network, a directory and some capabilities, and a job none", () => {

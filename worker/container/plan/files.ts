@@ -1,9 +1,9 @@
 import { constants } from "node:os";
-import type { ContainerSpec } from "../spec.ts";
+import type { ContainerSpec, InputFile } from "../spec.ts";
 import { bytes, mode, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
 import { within } from "./mounting.ts";
-import { type Control, type DescriptorArgument, type Step, writeSteps } from "./step.ts";
+import { type Control, type DescriptorArgument, type Step, type StepWriter, writeSteps } from "./step.ts";
 import type { UnionMount } from "./union-mount.ts";
 
 /** Where the job's files go: a directory, and the path of the working directory below it. */
@@ -23,29 +23,16 @@ export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
   const step = writeSteps(steps, "slot", "files");
   const uid = slot.idBase + spec.user.uid;
   const gid = slot.idBase + spec.user.gid;
-  const opened = new Map<string, DescriptorArgument>([["", tree.base]]);
-
-  // Each directory is opened from the base, within it: an image may ship a symlink anywhere.
-  const directory = (components: readonly string[]): DescriptorArgument => {
-    const path = components.join("/");
-    const known = opened.get(path);
-    if (known !== undefined) return known;
-    const parent = directory(components.slice(0, -1));
-    step.controlled(unlessThere, "mkdirat", parent, string(components.at(-1) ?? ""), mode(0o755));
-    const descriptor = resultOf(
-      step("openat2", tree.base, string(path), ...within(["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"])),
-    );
-    opened.set(path, descriptor);
-    if (components.length >= tree.path.length) step("fchown", descriptor, uid, gid);
-    return descriptor;
-  };
-
-  directory(tree.path);
-  for (const file of spec.files) {
-    const components = [...tree.path, ...file.path.split("/")];
-    directory(components.slice(0, -1));
-    const open = within(["O_WRONLY", "O_CREAT", "O_TRUNC", "O_CLOEXEC"], file.executable ? 0o755 : 0o644);
-    const descriptor = resultOf(step("openat2", tree.base, string(components.join("/")), ...open));
+  const directories = new DirectoryPath(step, tree, { uid, gid });
+  directories.enter([]);
+  for (const file of spec.files.toSorted(byPath)) {
+    const components = file.path.split("/");
+    directories.enter(components.slice(0, -1));
+    // Without O_NONBLOCK, a FIFO that an image has in this place would keep the slot waiting for a reader.
+    const openFlags = ["O_WRONLY", "O_CREAT", "O_TRUNC", "O_NONBLOCK", "O_CLOEXEC"] as const;
+    const open = within(openFlags, file.executable ? 0o755 : 0o644);
+    const path = [...tree.path, ...components].join("/");
+    const descriptor = resultOf(step("openat2", tree.base, string(path), ...open));
     const length = file.content.byteLength;
     if (length > 0) {
       // A file system that fills up in the middle makes a short write, not an error.
@@ -55,6 +42,58 @@ export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
     step("fchown", descriptor, uid, gid);
     // An executable that is open for writing cannot be executed (ETXTBSY).
     step("close", descriptor);
+  }
+  directories.leave();
+}
+
+/** In this order, a directory is entered once: all that is below it comes in one go. */
+function byPath(one: InputFile, other: InputFile): number {
+  return one.path < other.path ? -1 : 1;
+}
+
+/**
+ * The directories from the base of a tree to where the next file goes, made where they are missing. They are open for no
+ * longer than that, so that a job with thousands of directories takes as many descriptors as its deepest path is long.
+ */
+class DirectoryPath {
+  readonly #step: StepWriter;
+  readonly #tree: WorkTree;
+  readonly #owner: { readonly uid: number; readonly gid: number };
+  readonly #open: { readonly name: string; readonly descriptor: DescriptorArgument }[] = [];
+
+  constructor(step: StepWriter, tree: WorkTree, owner: { readonly uid: number; readonly gid: number }) {
+    this.#step = step;
+    this.#tree = tree;
+    this.#owner = owner;
+  }
+
+  /** Goes to a directory below the working directory. */
+  enter(below: readonly string[]): void {
+    const path = [...this.#tree.path, ...below];
+    const common = this.#open.findIndex(({ name }, depth) => name !== path[depth]);
+    this.#closeFrom(common === -1 ? Math.min(this.#open.length, path.length) : common);
+    for (const name of path.slice(this.#open.length)) this.#descend(name);
+  }
+
+  /** Closes them all. */
+  leave(): void {
+    this.#closeFrom(0);
+  }
+
+  #descend(name: string): void {
+    const { base } = this.#tree;
+    this.#step.controlled(unlessThere, "mkdirat", this.#open.at(-1)?.descriptor ?? base, string(name), mode(0o755));
+    const path = [...this.#open.map((directory) => directory.name), name].join("/");
+    // From the base, within it: an image may ship a symlink anywhere.
+    const open = within(["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"]);
+    const descriptor = resultOf(this.#step("openat2", base, string(path), ...open));
+    this.#open.push({ name, descriptor });
+    const isGiven = this.#open.length < this.#tree.path.length;
+    if (!isGiven) this.#step("fchown", descriptor, this.#owner.uid, this.#owner.gid);
+  }
+
+  #closeFrom(depth: number): void {
+    for (const { descriptor } of this.#open.splice(depth).toReversed()) this.#step("close", descriptor);
   }
 }
 

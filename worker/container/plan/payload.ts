@@ -27,7 +27,8 @@ export function limitResources(steps: Step[], limits: ContainerLimits): void {
   limit("RLIMIT_NOFILE", limits.openFiles);
   limit("RLIMIT_STACK", limits.stackBytes);
   limit("RLIMIT_FSIZE", limits.fileBytes);
-  limit("RLIMIT_CORE", 0);
+  // Not 0: where core dumps are piped to a program, the kernel minds only this value, and makes no dump (core(5)).
+  limit("RLIMIT_CORE", 1);
 }
 
 /** The payload becomes the run's user and leads a session without a terminal. Only root keeps capabilities, if any. */
