@@ -7,6 +7,7 @@
  *   signal aborted ── eventfd ─────────▶                                        └▶ kill init
  *   result         ◀── piscina ─────────
  */
+import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { CgroupRoot } from "../cgroup/cgroup.ts";
 import {
@@ -38,22 +39,38 @@ export interface SlotThreadData extends SlotOptions {
   readonly cancellation: CancellationChannel;
 }
 
+type SlotPool = Piscina<SlotTask, ContainerResult | undefined>;
+
+/** How long a slot that could not tidy up waits before it tries again. */
+const RECOVERY_PAUSE_MS = 1000;
+
+function openPool(workerData: SlotThreadData): SlotPool {
+  return new Piscina({
+    filename: new URL("slot/thread.ts", import.meta.url).href,
+    name: "default",
+    minThreads: 1,
+    maxThreads: 1,
+    concurrentTasksPerWorker: 1,
+    workerData,
+    // Descriptors are opened and closed through the kernel's interface, which Node's book-keeping does not see.
+    trackUnmanagedFds: false,
+  });
+}
+
 /** A place for one container at a time. */
 export class Slot implements AsyncDisposable {
   readonly index: number;
-  readonly #pool: Piscina<SlotTask, ContainerResult | undefined>;
-  readonly #cancellation: CancellationChannel;
+  readonly #data: SlotThreadData;
+  #pool: SlotPool;
   #runs = 0;
-  #tidied: Promise<unknown> = Promise.resolve();
+  /** Settles when the slot is ready for the next container. */
+  #tidied: Promise<unknown>;
 
-  private constructor(
-    index: number,
-    pool: Piscina<SlotTask, ContainerResult | undefined>,
-    channel: CancellationChannel,
-  ) {
-    this.index = index;
-    this.#pool = pool;
-    this.#cancellation = channel;
+  private constructor(data: SlotThreadData) {
+    this.index = data.index;
+    this.#data = data;
+    this.#pool = openPool(data);
+    this.#tidied = this.#pool.run({ kind: "tidy" });
   }
 
   /**
@@ -61,21 +78,9 @@ export class Slot implements AsyncDisposable {
    * @throws when the machine does not allow it (see `longshore doctor`)
    */
   static async open(options: SlotOptions): Promise<Slot> {
-    const cancellation = openCancellationChannel();
-    const workerData: SlotThreadData = { ...options, cancellation };
-    const pool = new Piscina<SlotTask, ContainerResult | undefined>({
-      filename: new URL("slot/thread.ts", import.meta.url).href,
-      name: "default",
-      minThreads: 1,
-      maxThreads: 1,
-      concurrentTasksPerWorker: 1,
-      workerData,
-      // Descriptors are opened and closed through the kernel's interface, which Node's book-keeping does not see.
-      trackUnmanagedFds: false,
-    });
-    const slot = new Slot(options.index, pool, cancellation);
+    const slot = new Slot({ ...options, cancellation: openCancellationChannel() });
     try {
-      await pool.run({ kind: "tidy" });
+      await slot.#tidied;
     } catch (error) {
       await slot[Symbol.asyncDispose]();
       throw error;
@@ -87,28 +92,29 @@ export class Slot implements AsyncDisposable {
    * Runs one container. Call it only when the last run has settled: a slot has one place.
    *
    * @param signal ends the container when aborted; the result is then `canceled`
-   * @throws when the slot's thread died, the next run gets a new one; or when the last container could not be taken away
+   * @throws when the slot's thread died, and the next run gets a new one; or when what the last container left still
+   *   cannot be taken away, which a new thread has tried then
    */
   async run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult> {
-    await this.#tidied;
+    await this.#recover();
     if (signal.aborted) return { kind: "canceled" };
     const run = ++this.#runs;
-    const cancel = (): void => requestCancellation(this.#cancellation, run);
+    const cancel = (): void => requestCancellation(this.#data.cancellation, run);
     signal.addEventListener("abort", cancel, { once: true });
     try {
       const result = await this.#pool.run({ kind: "run", run, spec });
       if (result === undefined) throw new Error("the slot answered a run without a result");
-      this.#tidied = this.#pool.run({ kind: "tidy" });
-      this.#tidied.catch(() => undefined); // The next run is told.
       return result;
     } finally {
       signal.removeEventListener("abort", cancel);
+      this.#tidied = this.#pool.run({ kind: "tidy" });
+      this.#tidied.catch(() => undefined); // The next run sees to it.
     }
   }
 
   /** Lets go of a layer that a run kept (`keepLayerAs`). */
   async release(name: string): Promise<void> {
-    await this.#tidied;
+    await this.#recover();
     await this.#pool.run({ kind: "release", name });
   }
 
@@ -116,6 +122,24 @@ export class Slot implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tidied.catch(() => undefined);
     await this.#pool.destroy();
-    closeCancellationChannel(this.#cancellation);
+    closeCancellationChannel(this.#data.cancellation);
+  }
+
+  /**
+   * Waits until the slot is ready for another container. Where the last one could not be taken away, it gets a new thread,
+   * which sweeps: a fault that has passed is forgotten, one that lasts is each run's to report. The pause keeps a slot
+   * with a lasting fault from failing one job after the other while others have places for them.
+   */
+  async #recover(): Promise<void> {
+    const isReady = await this.#tidied.then(
+      () => true,
+      () => false,
+    );
+    if (isReady) return;
+    await setTimeout(RECOVERY_PAUSE_MS);
+    await this.#pool.destroy();
+    this.#pool = openPool(this.#data);
+    this.#tidied = this.#pool.run({ kind: "tidy" });
+    await this.#tidied;
   }
 }

@@ -75,7 +75,7 @@ export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4 } as const;
 
 export const PR = {
   PR_SET_PDEATHSIG: 1,
-  PR_SET_DUMPABLE: 4,
+  PR_SET_NAME: 15,
   PR_CAPBSET_DROP: 24,
   PR_SET_NO_NEW_PRIVS: 38,
 } as const;

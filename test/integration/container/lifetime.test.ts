@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { detectCgroups } from "../../../worker/cgroup/detect.ts";
 import { TestSlot, text } from "../../support/container.ts";
@@ -9,12 +9,16 @@ beforeAll(async () => {
 });
 afterAll(() => slot[Symbol.asyncDispose]());
 
+/** Where the test's own cgroups are, one for each hierarchy. */
+function cgroupRoots(): string[] {
+  const layout = detectCgroups();
+  return layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
+}
+
 /** What a container could leave behind on the machine, once the slot has tidied up. */
 async function leftovers() {
   await slot.slot.release("nothing");
-  const layout = detectCgroups();
-  const roots = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
-  const containers = roots.flatMap((root) => {
+  const containers = cgroupRoots().flatMap((root) => {
     const own = `${root}/longshore/${slot.worker}`;
     return readdirSync(own, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   });
@@ -73,8 +77,8 @@ describe("a container", () => {
   });
 
   it("has an init of its own as process 1, and the command as process 2", async () => {
-    const result = await slot.bash("echo $$; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'");
-    expect(text(result.stdout)).toMatch(/^2\nlauncher-x64\n[2-5]\n$/);
+    const result = await slot.bash("echo $$; cat /proc/1/cmdline; echo; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'");
+    expect(text(result.stdout)).toMatch(/^2\ninit\0\ninit\n[2-5]\n$/);
   });
 
   it("charges the program for its own CPU time, not for the container's set-up", async () => {
@@ -89,5 +93,20 @@ describe("a container", () => {
     const { usage } = await slot.python("for i in range(10**6): pass");
     expect(usage.userTimeMs + usage.systemTimeMs).toBeCloseTo(usage.cpuTimeMs, 2);
     expect(usage.cpuTimeMs).toBeLessThanOrEqual(usage.wallTimeMs + 10);
+  });
+});
+
+describe("a slot that could not take a container away", () => {
+  it("gets a new thread, and goes on when what was in the way is gone", async () => {
+    await using broken = await TestSlot.open();
+    const fine = { outcome: "exited", exitCode: 0 };
+    const directory = `${cgroupRoots()[0]}/longshore/${broken.worker}/0-1`;
+    const running = broken.bash("sleep 0.5");
+    await expect.poll(() => existsSync(directory)).toBe(true);
+    // A process in a cgroup below the container's: neither can be removed while it lives, and the sweep ends it.
+    mkdirSync(`${directory}/in-the-way`);
+    expect(await running).toMatchObject(fine);
+    expect(await broken.bash("echo again")).toMatchObject(fine);
+    expect(existsSync(directory)).toBe(false);
   });
 });

@@ -28,6 +28,8 @@ const NEW_NAMESPACES = [
 export function enterNamespaces(steps: Step[], slot: SlotFacts): Step {
   const lifetime = writeSteps(steps, "launcher", "lifetime");
   lifetime("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
+  // What the container sees of it as process 1.
+  lifetime("prctl", flags(PR, "PR_SET_NAME"), string("init"));
   // Modes in the plan are meant as they are written.
   lifetime("umask", mode(0));
 

@@ -31,7 +31,11 @@ export class Launch implements Disposable {
     try {
       writeSync(this.#memoryFile, this.#encoded.bytes);
       const inherited = this.#encoded.inherited.map((argument) => slotSteps.descriptor(argument));
-      this.pid = spawn(LAUNCHER, [streams.stdin, streams.stdout, streams.stderr, this.#memoryFile, ...inherited]);
+      this.pid = spawn(
+        LAUNCHER,
+        [streams.stdin, streams.stdout, streams.stderr, this.#memoryFile, ...inherited],
+        ["init"],
+      );
     } catch (error) {
       closeSync(this.#memoryFile);
       throw error;
