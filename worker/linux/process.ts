@@ -1,4 +1,5 @@
-import { POLL, WAIT } from "./constants.ts";
+import { closeSync } from "node:fs";
+import { POLL, SIGNAL, WAIT } from "./constants.ts";
 import { SystemCallError } from "./errno.ts";
 import { mustCall, systemCall } from "./libc.ts";
 
@@ -14,7 +15,7 @@ export function openProcess(pid: number): number {
 }
 
 /** Sends a signal through a pidfd; a process that has ended is left alone. */
-export function signalProcess(pidfd: number, signal: number): void {
+function signalProcess(pidfd: number, signal: number): void {
   const result = systemCall("pidfd_send_signal", pidfd, signal);
   if (result < 0 && result !== -ESRCH) throw new SystemCallError("pidfd_send_signal", -result);
 }
@@ -41,6 +42,39 @@ export function reap(pid: number): Reaped {
     // struct rusage: two timevals, then ru_maxrss in KiB (getrusage(2)).
     maxRssBytes: Number(resources.readBigInt64LE(32)) * 1024,
   };
+}
+
+/** A child of this process. Disposing of one that nobody has waited for kills and reaps it. */
+export class ChildProcess implements Disposable {
+  /** A pidfd: readable once the process has ended. */
+  readonly descriptor: number;
+  readonly #pid: number;
+  #isReaped = false;
+
+  constructor(pid: number) {
+    this.#pid = pid;
+    this.descriptor = openProcess(pid);
+  }
+
+  /** Sends SIGKILL; a process that has ended is left alone. */
+  kill(): void {
+    signalProcess(this.descriptor, SIGNAL.SIGKILL);
+  }
+
+  /** Waits until it has ended, and reaps it. */
+  reap(): Reaped {
+    const reaped = reap(this.#pid);
+    this.#isReaped = true;
+    return reaped;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isReaped) {
+      this.kill();
+      this.reap();
+    }
+    closeSync(this.descriptor);
+  }
 }
 
 /**

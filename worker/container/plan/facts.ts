@@ -35,7 +35,10 @@ export interface SlotFacts {
   readonly hostNetwork: HeldDescriptor;
   /** A pidfd of the worker: readable once the worker is dead. */
   readonly worker: HeldDescriptor;
-  /** A directory, in the slot's own mount namespace, with the mount points `root`, `scratch` and `empty`. */
+  /**
+   * A directory, in the slot's own mount namespace, with the mount
+   * points `root` and `scratch`, and with an empty directory `empty` and an empty file `nothing`.
+   */
   readonly staging: string;
   /** Topmost first. */
   readonly layers: readonly MountedLayer[];

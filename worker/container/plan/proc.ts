@@ -6,7 +6,7 @@ import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 
 /**
  * /proc of the container's own process namespace. Read-only as a whole, which covers /proc/sys, /proc/irq, /proc/bus,
- * /proc/fs and /proc/sysrq-trigger with one flag; what tells about the host is hidden behind /dev/null or an empty
+ * /proc/fs and /proc/sysrq-trigger with one flag; what tells about the host is hidden behind an empty file or
  * directory, as runc and Docker do (OCI `maskedPaths`).
  */
 export function mountProc(steps: Step[], root: DescriptorArgument, slot: SlotFacts, host: HostFacts): void {
@@ -28,6 +28,6 @@ export function mountProc(steps: Step[], root: DescriptorArgument, slot: SlotFac
     const target = step("openat", mount, string(name), flags(O, "O_PATH", "O_NOFOLLOW", "O_CLOEXEC"));
     moveTo(step, resultOf(clone), resultOf(target));
   };
-  for (const name of host.maskedFiles) mask(name, "/dev/null");
+  for (const name of host.maskedFiles) mask(name, `${slot.staging}/nothing`);
   for (const name of host.maskedDirectories) mask(name, `${slot.staging}/empty`);
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
 import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
@@ -35,8 +35,6 @@ export class SlotContext implements Disposable {
   readonly userNamespace: HeldDescriptor;
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
-  /** Descriptor of /dev/null: the stdin of a program that is given none. */
-  readonly nothing: number;
   readonly #resources = new DisposableStack();
   readonly #layers = new Map<string, MountedLayer>();
   readonly #kept = new Map<string, KeptLayer>();
@@ -55,7 +53,6 @@ export class SlotContext implements Disposable {
     // The thread has not made a network of its own yet.
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.worker = this.#hold(openProcess(process.pid), "worker");
-    this.nothing = this.#resources.adopt(openSync("/dev/null", "r"), closeSync);
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
@@ -135,6 +132,7 @@ export class SlotContext implements Disposable {
     mustCall("mount", tmpfs, staging, tmpfs, MS.MS_NOSUID | MS.MS_NODEV, 0);
     for (const name of ["root", "scratch", "layers"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
+    writeFileSync(join(this.staging, "nothing"), "", { mode: 0o444 });
   }
 
   #keptLayer(name: string): KeptLayer {

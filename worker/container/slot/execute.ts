@@ -1,8 +1,8 @@
-import { closeSync, fchownSync } from "node:fs";
+import { closeSync, fchownSync, openSync } from "node:fs";
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { openSealedFile } from "../../linux/memory-file.ts";
 import { Pipe } from "../../linux/pipe.ts";
-import { openProcess, reap } from "../../linux/process.ts";
+import { ChildProcess, reap } from "../../linux/process.ts";
 import type { SlotSteps, StepFailure } from "../interpret.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { ContainerSpec, OutputStream } from "../spec.ts";
@@ -43,8 +43,9 @@ export function execute(
   for (const pipe of [stdout, stderr]) {
     fchownSync(pipe.writeEnd, context.idBase + spec.user.uid, context.idBase + spec.user.gid);
   }
-  const stdin =
-    spec.stdin.byteLength === 0 ? context.nothing : resources.adopt(openSealedFile("stdin", spec.stdin), closeSync);
+  // Opened anew for each container: flags and locks belong to an open file, and would be found by the next.
+  const stdin = spec.stdin.byteLength === 0 ? openSync("/dev/null", "r") : openSealedFile("stdin", spec.stdin);
+  resources.adopt(stdin, closeSync);
 
   const streams = { stdin, stdout: stdout.writeEnd, stderr: stderr.writeEnd };
   const launch = resources.use(new Launch(plan.steps, streams, slotSteps));
@@ -59,7 +60,7 @@ export function execute(
   if (initPid === 0) {
     return { kind: "not launched", step: launched.failure?.step ?? plan.init, errno: launched.failure?.errno ?? 0 };
   }
-  const init = resources.adopt(openProcess(initPid), closeSync);
+  const init = resources.use(new ChildProcess(initPid));
 
   const collectors = {
     stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
@@ -79,7 +80,7 @@ export function execute(
     },
   });
   tracePhase("supervise");
-  const maxRssBytes = Math.max(reap(initPid).maxRssBytes, peakRssBytes);
+  const maxRssBytes = Math.max(init.reap().maxRssBytes, peakRssBytes);
   return {
     kind: "executed",
     endedBy,

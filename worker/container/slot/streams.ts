@@ -1,16 +1,19 @@
 import { writeSync } from "node:fs";
-import type { OutputStream } from "../spec.ts";
 import { readSome } from "../../linux/pipe.ts";
+import type { OutputStream } from "../spec.ts";
 
-const READ_BYTES = 64 * 1024;
-const buffer = Buffer.alloc(READ_BYTES);
+const FIRST_ROOM = 4096;
+/** A pipe holds 64 KiB; a program that refills it as fast as it is read must not keep the slot from its clocks. */
+const READS_AT_ONCE = 16;
 
-/** What a program writes to one of its streams, up to a limit. */
+const excess = Buffer.alloc(64 * 1024);
+
+/** What a program writes to one of its streams, up to a limit: memory is at most twice what is kept. */
 export class OutputCollector {
   readonly #descriptor: number;
   readonly #limit: number;
   readonly #copyTo: number | undefined;
-  readonly #chunks: Buffer[] = [];
+  #kept: Buffer;
   #bytes = 0;
   #truncated = false;
 
@@ -19,6 +22,7 @@ export class OutputCollector {
     this.#descriptor = descriptor;
     this.#limit = limitBytes;
     this.#copyTo = copyTo;
+    this.#kept = Buffer.alloc(Math.min(limitBytes, FIRST_ROOM));
   }
 
   /** More was written than the limit allows. */
@@ -28,22 +32,44 @@ export class OutputCollector {
 
   /** Takes what can be read now; answers whether more may come. */
   take(): "more" | "end" {
-    for (;;) {
-      const length = readSome(this.#descriptor, buffer);
+    for (let reads = 0; reads < READS_AT_ONCE; reads++) {
+      const room = this.#room();
+      const length = readSome(this.#descriptor, room);
       if (length <= 0) return length === 0 ? "end" : "more";
-      const kept = Math.min(length, this.#limit - this.#bytes);
-      if (kept > 0) this.#chunks.push(Buffer.from(buffer.subarray(0, kept)));
-      if (this.#copyTo !== undefined) writeWhole(this.#copyTo, buffer.subarray(0, length));
-      this.#bytes += kept;
-      if (kept < length) this.#truncated = true;
-      // A flood must not keep the slot from looking at its clocks.
-      if (this.#truncated) return "more";
+      if (this.#copyTo !== undefined) writeWhole(this.#copyTo, room.subarray(0, length));
+      if (room === excess) {
+        this.#truncated = true;
+        return "more";
+      }
+      this.#bytes += length;
+    }
+    return "more";
+  }
+
+  /** Takes what is left when nobody writes any more. */
+  takeRest(): void {
+    // Nothing there is the end, too: a descriptor may be on its way to another child of the worker's for a moment.
+    for (let before = -1; before !== this.#bytes && !this.#truncated;) {
+      before = this.#bytes;
+      this.take();
     }
   }
 
   /** What was kept, and whether that is all. */
   result(): OutputStream {
-    return { content: Buffer.concat(this.#chunks), truncated: this.#truncated };
+    // A copy of the right size: a view would take all of its buffer along to the next thread.
+    return { content: Uint8Array.from(this.#kept.subarray(0, this.#bytes)), truncated: this.#truncated };
+  }
+
+  /** Where to read to: behind what was kept, or at the limit a place for what shows that there is more. */
+  #room(): Buffer {
+    if (this.#bytes === this.#limit) return excess;
+    if (this.#bytes === this.#kept.byteLength) {
+      const grown = Buffer.alloc(Math.min(this.#limit, this.#kept.byteLength * 2));
+      this.#kept.copy(grown);
+      this.#kept = grown;
+    }
+    return this.#kept.subarray(this.#bytes);
   }
 }
 

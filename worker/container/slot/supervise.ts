@@ -1,6 +1,5 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import { SIGNAL } from "../../linux/constants.ts";
-import { PollSet, signalProcess } from "../../linux/process.ts";
+import { type ChildProcess, PollSet } from "../../linux/process.ts";
 import type { ContainerLimits } from "../spec.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { OutputCollector } from "./streams.ts";
@@ -10,8 +9,8 @@ export type EndedBy = "output_limit" | "wall_limit" | "cpu_limit" | "memory_limi
 
 /** A container that runs. */
 export interface Supervised {
-  /** pidfd of init: killing it kills everything in the container. */
-  readonly init: number;
+  /** Killing it kills everything in the container. */
+  readonly init: ChildProcess;
   readonly stdout: { readonly descriptor: number; readonly collector: OutputCollector };
   readonly stderr: { readonly descriptor: number; readonly collector: OutputCollector };
   readonly cgroup: Cgroup;
@@ -33,7 +32,7 @@ const LOOK_MS = 50;
 export function supervise(container: Supervised): EndedBy {
   const { limits, cgroup, cancellation } = container;
   const poll = new PollSet(4);
-  const init = poll.add(container.init);
+  const init = poll.add(container.init.descriptor);
   const canceled = poll.add(cancellation.descriptor);
   const streams = [container.stdout, container.stderr].map(({ descriptor, collector }) => ({
     index: poll.add(descriptor),
@@ -47,7 +46,7 @@ export function supervise(container: Supervised): EndedBy {
     if (endedBy !== undefined) return;
     endedBy = reason;
     container.beforeKill();
-    signalProcess(container.init, SIGNAL.SIGKILL);
+    container.init.kill();
   };
 
   if (cancellation.isRequested()) end("canceled");
@@ -76,6 +75,6 @@ export function supervise(container: Supervised): EndedBy {
   }
 
   // Every writer is dead, so what the pipes still hold is all there will be.
-  for (const { collector } of streams) if (!collector.truncated) collector.take();
+  for (const { collector } of streams) collector.takeRest();
   return endedBy;
 }

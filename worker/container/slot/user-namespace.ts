@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { CLONE, PR, SIGNAL } from "../../linux/constants.ts";
 import { Pipe } from "../../linux/pipe.ts";
-import { openProcess, PollSet, reap, signalProcess } from "../../linux/process.ts";
+import { ChildProcess, PollSet } from "../../linux/process.ts";
 import { SlotSteps } from "../interpret.ts";
 import { flags, NULL, string } from "../plan/arguments.ts";
 import { type Step, writeSteps } from "../plan/step.ts";
@@ -34,21 +34,15 @@ export function openUserNamespace(idBase: number): number {
   const stdin = devNull.adopt(openSync("/dev/null", "r"), closeSync);
   using launch = new Launch(steps, { stdin, stdout: ready.writeEnd, stderr: stdin }, nothing);
   ready.closeWriteEnd();
-  const pidfd = openProcess(launch.pid);
-  try {
-    const poll = new PollSet(1);
-    const answer = poll.add(ready.readEnd);
-    poll.wait(PATIENCE_MS);
-    const failure = launch.inspect().failure;
-    if (failure !== undefined || !poll.isReady(answer)) {
-      throw new Error(`cannot make a user namespace (errno ${failure?.errno ?? "none"}): see longshore doctor`);
-    }
-    for (const map of ["uid_map", "gid_map"])
-      writeFileSync(`/proc/${launch.pid}/${map}`, `0 ${idBase} ${IDS_PER_SLOT}`);
-    return openSync(`/proc/${launch.pid}/ns/user`, "r");
-  } finally {
-    signalProcess(pidfd, SIGNAL.SIGKILL);
-    reap(launch.pid);
-    closeSync(pidfd);
+  // Its end is that of this function: the namespace then lives on by its descriptor alone.
+  using _child = new ChildProcess(launch.pid);
+  const poll = new PollSet(1);
+  const answer = poll.add(ready.readEnd);
+  poll.wait(PATIENCE_MS);
+  const failure = launch.inspect().failure;
+  if (failure !== undefined || !poll.isReady(answer)) {
+    throw new Error(`cannot make a user namespace (errno ${failure?.errno ?? "none"}): see longshore doctor`);
   }
+  for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${launch.pid}/${map}`, `0 ${idBase} ${IDS_PER_SLOT}`);
+  return openSync(`/proc/${launch.pid}/ns/user`, "r");
 }
