@@ -1,6 +1,6 @@
 /** Rules of a request that span more than one field. */
 import type * as z from "zod";
-import { findPathConflicts } from "./paths.ts";
+import { findPathConflicts } from "./paths/conflicts.ts";
 
 /** Bounds of one request that no operator needs to move. */
 export const requestBounds = {

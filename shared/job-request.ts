@@ -15,7 +15,7 @@ import {
   checkWorkingDirectory,
   requestBounds,
 } from "./job-request-rules.ts";
-import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths.ts";
+import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths/schemas.ts";
 import { issuesToDetails } from "./validation.ts";
 
 /** Order in which waiting jobs are taken. */

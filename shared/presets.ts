@@ -9,7 +9,7 @@ import { contentLength } from "./content.ts";
 import { LongshoreError } from "./errors.ts";
 import type { CheckedRequest, JobRequest } from "./job-request.ts";
 import { createLimitsSchema, fromTable, limitTable, resolveLimits, type Limits } from "./limits.ts";
-import { relativePathSchema } from "./paths.ts";
+import { relativePathSchema } from "./paths/schemas.ts";
 
 const commandSchema = z.array(z.string().min(1)).min(1);
 

@@ -11,6 +11,7 @@ describe("the dependency check", () => {
       reasons("worker/jobs/run.ts", `import { a } from "../container/spec.ts"; import "../../shared/log.ts";`),
     ).toEqual([]);
     expect(reasons("worker/main.ts", `import { a } from "./jobs/run.ts";`)).toEqual([]);
+    expect(reasons("worker/container/slot/collect.ts", `import "../../../shared/paths/glob.ts";`)).toEqual([]);
     expect(
       reasons("services/api/main.ts", `import { a } from "../../shared/config.ts"; import pino from "pino";`),
     ).toEqual([]);
@@ -31,7 +32,7 @@ describe("the dependency check", () => {
     ["worker/container/run.ts", `import { log } from "../../shared/log.ts";`, "worker/container may not import shared"],
     ["shared/config.ts", `export { a } from "../worker/main.ts";`, "shared may not import worker"],
     ["services/cli/longshore.ts", `await import("../api/app.ts");`, "services/cli may not import services/api"],
-    ["worker/images/build.ts", `import koffi from "koffi";`, "only worker/linux may import koffi"],
+    ["worker/images/store.ts", `import koffi from "koffi";`, "only worker/linux may import koffi"],
   ])("refuses, in %s, %s", (file, source, reason) => {
     expect(reasons(file, source)).toEqual([reason]);
   });
