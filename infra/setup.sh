@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Brings a machine to where Longshore runs, and does nothing where that is already so.
 #
-#   infra/setup.sh api|worker|start|test
+#   infra/setup.sh api|worker|start|test|v2
 #
 # api     the npm packages (no root needed)
 # worker  also libseccomp, the tools images are built with, and the first image
 # start   also redis-server, unless REDIS_URL names one
 # test    also what the tests compare with and compile with
+# v2      what a worker needs, and the virtual machine of infra/vm
 #
 # This part is bash because it runs before Node 24 is there; as soon as it is, infra/setup.ts takes over.
 set -euo pipefail
@@ -21,8 +22,8 @@ source infra/setup/debian.sh
 source infra/setup/node.sh
 
 case $profile in
-api | worker | start | test) ;;
-*) fail "unknown profile $profile" "infra/setup.sh api|worker|start|test" ;;
+api | worker | start | test | v2) ;;
+*) fail "unknown profile $profile" "infra/setup.sh api|worker|start|test|v2" ;;
 esac
 
 # Two starts at the same time take turns; the kernel drops the lock with the process.
@@ -52,6 +53,10 @@ if [[ $profile == test ]]; then
   need_command skopeo skopeo
   need_command umoci umoci
   need_command openssl openssl
+fi
+if [[ $profile == v2 ]]; then
+  need_command qemu-system-x86_64 qemu-system-x86
+  need_file /usr/sbin/mke2fs e2fsprogs
 fi
 install_debian_packages
 install_npm_packages

@@ -11,6 +11,7 @@ const IMAGES: Readonly<Record<string, readonly string[]>> = {
   worker: ["python"],
   start: ["python"],
   test: ["python", "c", "cpp", "javascript", "bash"],
+  v2: ["python"],
 };
 
 const root = join(import.meta.dirname, "..");

@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+
+/** What a machine is for. */
+export interface MachineTask {
+  /** Directory of the system, as system.ts makes it. */
+  readonly system: string;
+  /** The disk that images.ts makes. */
+  readonly images: string;
+  /** Shown to the machine, which cannot change it. */
+  readonly projectDirectory: string;
+  readonly command: readonly string[];
+  readonly timeLimitMs: number;
+}
+
+/** How a machine ended. */
+export type MachineEnding =
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "timed out" }
+  /** The kernel panicked, or QEMU could not start it. */
+  | { readonly kind: "broken" };
+
+/** A kernel takes no more (COMMAND_LINE_SIZE of x86). */
+const KERNEL_COMMAND_LINE_MAX = 2047;
+/** Port of the device that ends QEMU; written to by guest.sh. */
+const DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=0x04";
+
+/** Boots a machine, streams its console to stdout, and waits for its end. It dies with this process. */
+export async function runMachine(task: MachineTask): Promise<MachineEnding> {
+  const child = spawn(
+    "setpriv",
+    [
+      ...["--pdeathsig", "KILL", "qemu-system-x86_64"],
+      // Emulated in software: runs wherever QEMU does, also inside a virtual machine.
+      ...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"],
+      ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"],
+      ...["-device", DEBUG_EXIT],
+      ...["-kernel", join(task.system, "vmlinuz"), "-initrd", join(task.system, "initrd.img")],
+      ...["-append", kernelCommandLine(task.command)],
+      // What the machine writes is in files that QEMU has unlinked already.
+      ...[join(task.system, "root.ext4"), task.images].flatMap((disk) => [
+        "-drive",
+        `file=${disk},format=raw,if=virtio,snapshot=on`,
+      ]),
+      ...["-virtfs", `local,path=${task.projectDirectory},mount_tag=project,security_model=none,readonly=on`],
+    ],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
+  const timeLimit = AbortSignal.timeout(task.timeLimitMs);
+  const kill = (): void => void child.kill("SIGKILL");
+  timeLimit.addEventListener("abort", kill);
+  const [code] = (await once(child, "exit")) as [number | null];
+  timeLimit.removeEventListener("abort", kill);
+  if (timeLimit.aborted) return { kind: "timed out" };
+  // guest.sh writes N+1, of which isa-debug-exit makes 2(N+1)+1; QEMU's own exit codes are 0 and 1.
+  return code !== null && code >= 3 && code % 2 === 1 ? { kind: "exited", status: (code - 3) / 2 } : { kind: "broken" };
+}
+
+/** The words after `--` are process 1's; each is percent-encoded, since spaces and quotes do not survive. */
+function kernelCommandLine(command: readonly string[]): string {
+  const kernel = "console=ttyS0 quiet root=/dev/vda rw panic=-1 init=/sbin/longshore-init";
+  const line = [kernel, "--", ...command.map(encodeURIComponent)].join(" ");
+  if (line.length > KERNEL_COMMAND_LINE_MAX)
+    throw new RangeError("the command is too long for a kernel: put it in a script");
+  return line;
+}
