@@ -1,6 +1,7 @@
 /** Connections to Redis, and what a Redis must be for Longshore to trust it with jobs. */
 import { Redis, ReplyError, type RedisOptions } from "ioredis";
 import { LongshoreError } from "./errors.ts";
+import { reconnectWhenSilent, SILENCE_MS } from "./redis-silence.ts";
 
 /** Oldest Redis whose commands are used. */
 const MINIMUM_VERSION = "6.2";
@@ -15,9 +16,6 @@ const MINIMUM_VERSION = "6.2";
  * - `subscriber`: as consumer; who uses it subscribes again itself, because it must know when that is done.
  */
 export type ConnectionRole = "producer" | "consumer" | "subscriber";
-
-/** A server that holds its socket open and is silent for so long is treated as gone. */
-const SILENCE_MS = 2000;
 
 const roleOptions = {
   producer: {
@@ -43,6 +41,8 @@ export function connectRedis(url: string, role: ConnectionRole, onError: Connect
     ...roleOptions[role],
   });
   redis.on("error", onError);
+  // A producer's commands have a time limit each.
+  if (role !== "producer") reconnectWhenSilent(redis);
   return redis;
 }
 

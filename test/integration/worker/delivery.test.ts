@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
 import { startRedis } from "../../support/redis.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
 import { Client } from "./client.ts";
 
@@ -133,6 +134,40 @@ describe("when Redis goes away in the middle of work", () => {
     // The first two ended while Redis was away: what they brought was kept, not made again.
     expect(jobs.slice(0, 2).map(({ attempt }) => attempt)).toEqual([1, 1]);
     expect(jobs.map(({ id }) => client.reportsOf(id)).every((reports) => reports <= 1)).toBe(true);
+  });
+
+  it(
+    "a container whose lock must have run out is ended, and its job is attempted again",
+    { timeout: PATIENCE_MS },
+    async () => {
+      await using redis = await startRedis();
+      await using client = await Client.open(redis.url);
+      await using worker = start(redis.url);
+      await worker.ready;
+      const limits = { wallTimeMs: 300_000 };
+      const id = await client.post({ language: "bash", source: "sleep 300", limits });
+      await client.started(id);
+      await redis.kill();
+      // Nobody can tell the worker: it goes by its own clock.
+      await expectEventually(async () => (await processesOf("main.sh")).length, 0);
+      await redis.restart();
+      await expectEventually(async () => (await client.store.get(id))?.attempt, 2);
+      expect((await client.store.get(id))?.state).toBe("running");
+      expect(await client.store.cancel(id)).toBe("requested");
+      expect(await client.finished(id)).toMatchObject({ state: "canceled", attempt: 2 });
+    },
+  );
+
+  it("connections that fall silent are made anew, and work goes on by itself", { timeout: PATIENCE_MS }, async () => {
+    await using redis = await startRedis();
+    await using proxy = await TcpProxy.open(redis.port);
+    await using client = await Client.open(redis.url);
+    await using worker = start(`redis://127.0.0.1:${proxy.port}`);
+    await worker.ready;
+    expect(await client.run({ language: "bash", source: "echo before" })).toMatchObject({ state: "done" });
+    proxy.freeze();
+    const job = await client.run({ language: "bash", source: "echo after" });
+    expect(job).toMatchObject({ state: "done", result: { stdout: { content: "after\n" } } });
   });
 
   it("a worker that starts waits for it", async () => {
