@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -99,14 +100,17 @@ export async function receiveBlob(
       yield piece;
     }
   }
+  const file = createWriteStream(path, { mode: 0o600 });
   try {
-    await pipeline(source, measure, createWriteStream(path, { mode: 0o600 }), { ...(signal && { signal }) });
+    await pipeline(source, measure, file, { ...(signal && { signal }) });
     if (received < size) throw new Error(`blob ${digest} ended after ${received} of the ${size} bytes announced`);
     const actual = `sha256:${hash.digest("hex")}`;
     if (actual !== digest) throw new Error(`blob ${digest} has the digest ${actual}: it was damaged or exchanged`);
     await using handle = await open(path, "r");
     await handle.sync();
   } catch (error) {
+    // When the source fails at once, the file may not have come into being yet.
+    if (!file.closed) await once(file, "close");
     await rm(path, { force: true });
     throw error;
   }
