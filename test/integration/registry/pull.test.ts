@@ -4,23 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { NO_CREDENTIALS } from "../../../worker/images/registry/credentials.ts";
 import { hostPlatform } from "../../../worker/images/registry/platform.ts";
 import type { TransferProgress } from "../../../worker/images/registry/progress.ts";
 import { pullImage } from "../../../worker/images/registry/pull.ts";
-import { DEFAULT_RETRY } from "../../../worker/images/registry/retry.ts";
-import type { RegistrySettings } from "../../../worker/images/registry/settings.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
 import { type Proxy, startProxy } from "./proxy.ts";
 import { copyToRegistry, inspect, makeImage } from "./sample-images.ts";
-
-const settings: RegistrySettings = {
-  credentials: NO_CREDENTIALS,
-  platform: hostPlatform(),
-  mirrors: new Map(),
-  retry: { ...DEFAULT_RETRY, firstPauseMs: 1, longestPauseMs: 10 },
-};
+import { settings } from "./settings.ts";
 
 const MEGABYTE = 1_000_000;
 let directory: string;
@@ -170,7 +161,6 @@ describe("a pull", () => {
 
   it("that is aborted ends with the reason and leaves nothing but whole layers", async () => {
     const controller = new AbortController();
-    proxy.intercept = (_request, _response, forward) => forward();
     const pulled = pullImage(store, `${proxy.host}/team/three:v1`, settings, {
       signal: controller.signal,
       onProgress: (event) =>

@@ -15,7 +15,7 @@ export class RegistryError extends Error {
 
 /** It may work in a moment: a broken connection, 429, a server's own trouble. */
 export class TransientError extends RegistryError {
-  override readonly name = "TransientError";
+  override readonly name: string = "TransientError";
   /** How long the server asks us to stay away, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 

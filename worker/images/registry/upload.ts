@@ -8,18 +8,22 @@
  *        └─ large:  PATCH, PATCH, … with a chunk each, then PUT Location?digest=…
  *
  * Each answer names the place for the next request. A chunk whose connection broke is continued where the registry
- * says that it has it up to; when that cannot be known, the blob starts anew.
+ * says that it has it up to; when that cannot be known, or was wrong, the blob starts anew.
  */
 import type { RegistryClient } from "./client.ts";
 import type { Descriptor } from "./documents.ts";
 import type { HttpAnswer } from "./http.ts";
 import { RegistryError, TransientError } from "./registry-error.ts";
-import { retrying } from "./retry.ts";
 
 /** Of a chunk, and the largest blob sent as one, in bytes: above the 5 MiB that registries on S3 need. */
 export const CHUNK_BYTES = 8 * 1024 * 1024;
 /** A registry that wants larger chunks than this in memory is refused. */
 const LARGEST_CHUNK_BYTES = 128 * 1024 * 1024;
+
+/** The registry knows an upload no more, or has something else of it than we think: only a new one helps. */
+class LostUploadError extends TransientError {
+  override readonly name = "LostUploadError";
+}
 
 /** What is sent, and from where else the registry may have it. */
 export interface Upload extends Pick<Descriptor, "digest" | "size"> {
@@ -42,8 +46,17 @@ export async function uploadBlob(
   const target = new UploadTarget(client, repository, upload);
   if (await target.isPresent()) return "present";
   if (upload.mountFrom !== undefined && (await target.mount(upload.mountFrom))) return "mounted";
-  await retrying(client.patience(), () => target.send());
-  return "sent";
+  const patience = client.patience();
+  for (;;) {
+    try {
+      await target.send();
+      return "sent";
+    } catch (error) {
+      // Anything else has been tried again already, closer to where it failed.
+      if (!(error instanceof LostUploadError)) throw error;
+      await patience.endure(error);
+    }
+  }
 }
 
 /** One blob on its way into one repository. */
@@ -109,11 +122,12 @@ class UploadTarget {
 
   async #begin(): Promise<{ readonly location: URL; readonly chunkBytes: number }> {
     const url = this.#client.endpoint.url(`${this.#path}uploads/`);
-    using answer = await this.#client.request({ ...this.#request("POST"), url }, [202]);
-    const least = Number(answer.headers.get("oci-chunk-min-length") ?? 0);
-    if (least > LARGEST_CHUNK_BYTES)
-      throw new RegistryError(`${this.#what}: the registry wants chunks of ${least} bytes, which is too large`);
-    return { location: this.#next(answer), chunkBytes: Math.max(CHUNK_BYTES, least || 0) };
+    return this.#client.ask({ ...this.#request("POST"), url }, [202], async (answer) => {
+      const least = Number(answer.headers.get("oci-chunk-min-length") ?? 0);
+      if (least > LARGEST_CHUNK_BYTES)
+        throw new RegistryError(`${this.#what}: the registry wants chunks of ${least} bytes, which is too large`);
+      return { location: this.#next(answer), chunkBytes: Math.max(CHUNK_BYTES, least || 0) };
+    });
   }
 
   /** @param start where in the blob `chunk` begins */
@@ -133,10 +147,10 @@ class UploadTarget {
         );
         return this.#next(answer);
       } catch (error) {
+        this.#insistOnUpload(error);
         await patience.endure(error);
         const progress = await this.#progress(place);
-        if (progress.received < start || progress.received > end)
-          throw new TransientError(`${this.#what}: its upload got out of step`, { cause: error });
+        if (progress.received < start || progress.received > end) throw this.#lost(error);
         place = progress.location;
         from = progress.received;
         if (from === end) return place;
@@ -145,23 +159,29 @@ class UploadTarget {
   }
 
   /** How much the registry has of an upload that broke. */
-  async #progress(location: URL): Promise<{ readonly location: URL; readonly received: number }> {
-    using answer = await this.#client.request({ ...this.#request("GET"), url: location }, [204]).catch((error) => {
-      // It has forgotten the upload: begin another one.
-      throw new TransientError(`${this.#what}: its upload was interrupted`, { cause: error });
-    });
-    const last = Number(/^(?:bytes=)?0-(\d{1,16})$/.exec(answer.headers.get("range") ?? "")?.[1]);
-    // `0-0` is one byte by the specification, and none by Docker's registry.
-    if (!(last > 0)) throw new TransientError(`${this.#what}: its upload was interrupted`, {});
-    return { location: this.#next(answer), received: last + 1 };
+  async #progress(place: URL): Promise<{ readonly location: URL; readonly received: number }> {
+    try {
+      return await this.#client.ask({ ...this.#request("GET"), url: place }, [204], async (answer) => {
+        const last = /^(?:bytes=)?0-(\d{1,16})$/.exec(answer.headers.get("range") ?? "")?.[1];
+        if (last === undefined) throw new RegistryError(`${this.#what}: the registry does not know how much it has`);
+        // `0-0` is one byte by the specification, and none by Docker's registry, which says so far more often.
+        return { location: this.#next(answer), received: last === "0" ? 0 : Number(last) + 1 };
+      });
+    } catch (error) {
+      throw this.#lost(error);
+    }
   }
 
   async #finish(location: URL, rest: Uint8Array<ArrayBuffer>): Promise<void> {
     const url = new URL(location);
     url.searchParams.set("digest", this.#upload.digest);
     const headers = { "content-type": "application/octet-stream" };
-    using answer = await this.#client.request({ ...this.#request("PUT"), url, headers, body: rest }, [201]);
-    await answer.drain();
+    try {
+      await this.#client.ask({ ...this.#request("PUT"), url, headers, body: rest }, [201], (answer) => answer.drain());
+    } catch (error) {
+      this.#insistOnUpload(error);
+      throw error;
+    }
     this.#upload.onBytes(this.#upload.size);
   }
 
@@ -180,6 +200,15 @@ class UploadTarget {
     const location = headers.get("location");
     if (location === null) throw new RegistryError(`${this.#what}: the registry names no place to upload it to`);
     return this.#client.endpoint.follow(location, "place for uploads");
+  }
+
+  #lost(cause: unknown): LostUploadError {
+    return new LostUploadError(`${this.#what}: its upload was interrupted`, { cause });
+  }
+
+  /** @throws {LostUploadError} for what Docker's registry says with 404, the specification with 416 */
+  #insistOnUpload(error: unknown): void {
+    if (error instanceof RegistryError && (error.status === 404 || error.status === 416)) throw this.#lost(error);
   }
 
   #wrongSize(bytes: number): RegistryError {
