@@ -29,6 +29,8 @@ export class ContainerRuntime implements Disposable {
   readonly #cgroupRoot: CgroupRoot;
   readonly #cgroups: CgroupHierarchy;
   readonly #host: HostFacts;
+  /** Also when the process ends in a hurry: what is below the worker's cgroup is killed and removed with it. */
+  readonly #remove = (): void => this.#cgroups.remove();
 
   /**
    * Prepares the machine: makes the worker's cgroup, and sweeps from it what a dead predecessor of the same name left.
@@ -45,6 +47,7 @@ export class ContainerRuntime implements Disposable {
     this.#cgroups = openCgroups(this.#cgroupRoot);
     this.#cgroups.prepare();
     this.#cgroups.sweep();
+    process.once("exit", this.#remove);
   }
 
   /** The version of cgroups that limits come from. */
@@ -65,6 +68,7 @@ export class ContainerRuntime implements Disposable {
 
   /** Removes the worker's cgroup, when all slots are closed. */
   [Symbol.dispose](): void {
-    this.#cgroups.remove();
+    process.off("exit", this.#remove);
+    this.#remove();
   }
 }

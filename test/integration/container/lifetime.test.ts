@@ -1,4 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { detectCgroups } from "../../../worker/cgroup/detect.ts";
 import { TestSlot, text } from "../../support/container.ts";
@@ -108,5 +111,22 @@ describe("a slot that could not take a container away", () => {
     expect(await running).toMatchObject(fine);
     expect(await broken.bash("echo again")).toMatchObject(fine);
     expect(existsSync(directory)).toBe(false);
+  });
+});
+
+describe("a worker that ends in a hurry", () => {
+  it("takes its cgroups along", () => {
+    const dataDirectory = mkdtempSync(join(tmpdir(), "longshore-exit-"));
+    const worker = `test-exit-${process.pid}`;
+    const options = JSON.stringify({ dataDirectory, idBase: 3_100_000_000, worker });
+    const runtime = new URL("../../../worker/container/runtime.ts", import.meta.url).href;
+    const program = `
+      const { ContainerRuntime } = await import("${runtime}");
+      const slot = await new ContainerRuntime(${options}).openSlot(0);
+      process.exit(7);`;
+    const { status } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { stdio: "inherit" });
+    rmSync(dataDirectory, { recursive: true });
+    expect(status).toBe(7);
+    expect(cgroupRoots().filter((root) => existsSync(`${root}/longshore/${worker}`))).toEqual([]);
   });
 });
