@@ -24,7 +24,7 @@ import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers
 import { Consumer } from "./consumer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { WorkerIdentity } from "./identity.ts";
-import { RECIPES } from "./images/recipe.ts";
+import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore } from "./images/store.ts";
 import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
@@ -111,7 +111,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     { redis, queue, attempts },
     {
       images,
-      presets: loadPresets(RECIPES),
+      presets: loadPresets(SHIPPED_IMAGES),
       maxima: config.maxima,
       worker: id,
       onContainerStart: () => metrics.containerStarted(),

@@ -6,8 +6,9 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../shared/config.ts";
-import { buildImage } from "../../worker/images/build.ts";
+import { buildShippedImage } from "../../worker/images/shipped.ts";
 import { ImageStore } from "../../worker/images/store.ts";
+import { StepContainers } from "../../worker/step-containers.ts";
 
 /** A data directory of a test's own, in which the images are the shared ones; `await using` removes it. */
 export interface DataDirectory extends AsyncDisposable {
@@ -17,8 +18,10 @@ export interface DataDirectory extends AsyncDisposable {
 
 /** Makes a data directory that has these images. */
 export async function makeDataDirectory(...names: readonly string[]): Promise<DataDirectory> {
-  const images = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
-  for (const name of names) await buildImage(images, name);
+  const { dataDirectory, idBase } = loadConfig(process.env);
+  const images = await ImageStore.open(join(dataDirectory, "images"));
+  await using runner = new StepContainers({ dataDirectory, idBase });
+  for (const name of names) await buildShippedImage(images, name, { runner });
   const path = await mkdtemp(join(tmpdir(), "longshore-data-"));
   await symlink(images.directory, join(path, "images"));
   return {

@@ -14,13 +14,13 @@ import { loadPresets, resolveRequest } from "../../shared/presets.ts";
 import { detectCgroups } from "../cgroup/detect.ts";
 import { explainContainer, type ExplainedPlace } from "../container/explain-container.ts";
 import { inspectHost } from "../container/runtime.ts";
-import { RECIPES } from "../images/recipe.ts";
+import { SHIPPED_IMAGES } from "../images/shipped.ts";
 import { ImageStore } from "../images/store.ts";
 import { composeRun } from "../jobs/compose.ts";
 
 async function explain(file: string): Promise<string> {
   const config = loadConfig(process.env);
-  const presets = loadPresets(RECIPES);
+  const presets = loadPresets(SHIPPED_IMAGES);
   const body: unknown = JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
   const request = resolveRequest(parseJobRequest(createJobRequestSchema(config.maxima), body), presets, config.maxima);
   const preset = request.language === undefined ? undefined : presets.get(request.language);

@@ -3,18 +3,25 @@
  * Each sub-command is a file under images/.
  *
  *   node worker/commands/images.ts list [--json]
- *   node worker/commands/images.ts build [--verbose] NAME…
+ *   node worker/commands/images.ts build CONTEXT -t NAME [-f FILE] [--network host] …
+ *   node worker/commands/images.ts build [--verbose] NAME… | --all
+ *   node worker/commands/images.ts pull REFERENCE…
+ *   node worker/commands/images.ts push IMAGE [DESTINATION]
  *
  * Results go to stdout, progress and errors to stderr; exit code 1 when something failed.
  */
 import { Command } from "commander";
 import { buildCommand } from "./images/build.ts";
 import { listCommand } from "./images/list.ts";
+import { pullCommand } from "./images/pull.ts";
+import { pushCommand } from "./images/push.ts";
 
 const program = new Command("images")
   .description("the images stored on this machine")
   .addCommand(listCommand(), { isDefault: true })
-  .addCommand(buildCommand());
+  .addCommand(buildCommand())
+  .addCommand(pullCommand())
+  .addCommand(pushCommand());
 
 try {
   await program.parseAsync();

@@ -28,7 +28,7 @@ const KNOWN: readonly {
   },
   {
     pattern: /Unable to locate package \S+|Package \S+ has no installation candidate/,
-    advice: ([match]) => `${match}: correct the recipe, or add a source that has the package under /etc/apt`,
+    advice: ([match]) => `${match}: correct its Dockerfile, or add a source that has the package under /etc/apt`,
   },
   {
     pattern:
@@ -46,15 +46,12 @@ const KNOWN: readonly {
 /** Turns whatever ended a build into an error with a way out. */
 export function explainBuildFailure(image: string, directory: string, error: unknown): ImageBuildError {
   if (error instanceof ImageBuildError) return error;
-  if (error instanceof CommandError) {
-    const output = error.lines.join("\n");
-    for (const { pattern, advice } of KNOWN) {
-      const match = pattern.exec(output);
-      if (match) return new ImageBuildError(image, advice(match, directory), { cause: error });
-    }
-    return new ImageBuildError(image, `${error.message}\n${output}`, { cause: error });
-  }
   if (!(error instanceof Error)) return new ImageBuildError(image, String(error));
+  const output = error instanceof CommandError ? `${error.message}\n${error.lines.join("\n")}` : error.message;
+  for (const { pattern, advice } of KNOWN) {
+    const match = pattern.exec(output);
+    if (match) return new ImageBuildError(image, advice(match, directory), { cause: error });
+  }
   if (
     "code" in error &&
     error.code === "ENOENT" &&
@@ -76,7 +73,7 @@ export function explainBuildFailure(image: string, directory: string, error: unk
       { cause: error },
     );
   }
-  return new ImageBuildError(image, error.message, { cause: error });
+  return new ImageBuildError(image, output, { cause: error });
 }
 
 /** Debian packages of the programs that builds run. */

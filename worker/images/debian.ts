@@ -30,21 +30,31 @@ export function packageEnvironment(): Record<string, string> {
   };
 }
 
+/** What mmdebstrap copies from the host, or keeps for those who update, is no part of an image. */
+const CLEANING = [
+  ': >"$1/etc/resolv.conf"',
+  ': >"$1/etc/hostname"',
+  'find "$1/var/log" -type f -delete',
+  'rm -f "$1"/etc/passwd- "$1"/etc/group- "$1"/etc/shadow- "$1"/etc/gshadow- "$1"/etc/subuid- "$1"/etc/subgid-',
+  'rm -f "$1"/var/lib/dpkg/*-old "$1"/var/cache/debconf/*-old "$1"/var/cache/ldconfig/aux-cache',
+];
+
 /**
- * Unpacks a minimal Debian with apt into an empty directory.
+ * Writes a tar of a minimal Debian with apt.
  * @param release code name, e.g. `bookworm`
  */
 export async function bootstrapDebian(
   release: string,
-  directory: string,
+  archive: string,
   signal: AbortSignal,
   onLine: (line: string) => void,
 ): Promise<void> {
   const args = [
-    ...["--variant=apt", "--mode=root", "--format=directory"],
+    ...["--variant=apt", "--mode=root", "--format=tar", "--skip=output/dev"],
     ...DPKG_OPTIONS.map((option) => `--dpkgopt=${option}`),
     ...APT_OPTIONS.map((option) => `--aptopt=${option}`),
-    ...[release, directory, ...(await hostSources(release))],
+    ...CLEANING.map((command) => `--customize-hook=${command}`),
+    ...[release, archive, ...(await hostSources(release))],
   ];
   await runContained("mmdebstrap", args, { environment: packageEnvironment(), signal, onLine });
 }

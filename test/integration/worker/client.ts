@@ -10,10 +10,10 @@ import { JobQueue } from "../../../shared/queue.ts";
 import { connectRedis } from "../../../shared/redis.ts";
 import { submitJob } from "../../../shared/submit.ts";
 import { waitForJob } from "../../../shared/wait-for-job.ts";
-import { RECIPES } from "../../../worker/images/recipe.ts";
+import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 
 const schema = createJobRequestSchema(defaultMaxima);
-const presets = loadPresets(RECIPES);
+const presets = loadPresets(SHIPPED_IMAGES);
 const QUEUE = "longshore";
 
 export class Client implements AsyncDisposable {

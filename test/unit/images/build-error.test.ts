@@ -31,7 +31,7 @@ describe("a failed build", () => {
 
   it("names the package that the sources do not have", () => {
     expect(explain("E: Unable to locate package nosuch")).toMatch(
-      /Unable to locate package nosuch: correct the recipe/,
+      /Unable to locate package nosuch: correct its Dockerfile/,
     );
   });
 

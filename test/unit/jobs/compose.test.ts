@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import { createJobRequestSchema, parseJobRequest } from "../../../shared/job-request.ts";
 import { defaultMaxima, type Limits, limitTable } from "../../../shared/limits.ts";
 import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
-import { RECIPES } from "../../../worker/images/recipe.ts";
+import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 import { composeRun } from "../../../worker/jobs/compose.ts";
 import { storedImage } from "./sample.ts";
 
-const presets = loadPresets(RECIPES);
+const presets = loadPresets(SHIPPED_IMAGES);
 const schema = createJobRequestSchema(defaultMaxima);
 
 function compose(body: Record<string, unknown>, maxima: Limits = defaultMaxima) {

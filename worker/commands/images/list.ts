@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { listRecipes } from "../../images/recipe.ts";
+import { listShippedImages } from "../../images/shipped.ts";
 import { openStore } from "./open-store.ts";
 import { type ImageSummary, megabytes, summarize } from "./summary.ts";
 
@@ -10,7 +10,7 @@ export function listCommand(): Command {
     .action(async (options: { json?: true }) => {
       const images = (await (await openStore()).list()).map(summarize);
       if (options.json) console.log(JSON.stringify(images));
-      else if (images.length === 0) console.log(`no images: build one of ${(await listRecipes()).join(", ")}`);
+      else if (images.length === 0) console.log(`no images: build one of ${(await listShippedImages()).join(", ")}`);
       else console.log(tabulate(images));
     });
 }

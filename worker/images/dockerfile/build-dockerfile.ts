@@ -43,6 +43,8 @@ export interface DockerfileBuild {
   readonly context: string;
   /** Path of the Dockerfile, which need not be in the context. */
   readonly dockerfile: string;
+  /** What errors call the Dockerfile; its path from the working directory unless stated. */
+  readonly displayName?: string;
   /** What the image is called; at least one name. */
   readonly names: readonly [string, ...string[]];
   /** Values for ARGs. */
@@ -64,7 +66,7 @@ export interface DockerfileBuild {
 /** @throws {DockerfileError} for what the Dockerfile says, and for a step that fails */
 export async function buildDockerfile(store: ImageStore, build: DockerfileBuild): Promise<StoredImage> {
   const given = build.arguments ?? new Map<string, string>();
-  const file = relative(process.cwd(), build.dockerfile) || build.dockerfile;
+  const file = build.displayName ?? relative(process.cwd(), build.dockerfile);
   const text = await readFile(build.dockerfile, "utf8");
   const plan = planBuild(parseDockerfile(text, file), {
     arguments: given,
