@@ -110,18 +110,15 @@ export class ImageAddition implements AsyncDisposable {
     try {
       const isBlobHere = await blobs.has(descriptor.digest);
       if (!isBlobHere) await receiveBlob(await open(), descriptor, blob, signal);
-      let layer = await layers.get(diffId);
-      if (layer === undefined) {
+      const present = await layers.get(diffId);
+      let bytes = present?.bytes ?? 0;
+      if (present === undefined) {
         await mkdir(tree, { mode: 0o755 });
-        const bytes = await this.#unpack(
-          { descriptor, diffId, blob: isBlobHere ? blobs.pathOf(descriptor.digest) : blob, directory: tree },
-          limits ?? LAYER_LIMITS,
-          signal,
-        );
-        layer = await layers.adopt(tree, diffId, bytes, "tar");
+        const path = isBlobHere ? blobs.pathOf(descriptor.digest) : blob;
+        bytes = await this.#unpack({ descriptor, diffId, path, tree }, limits ?? LAYER_LIMITS, signal);
       }
       if (!isBlobHere) await blobs.adopt(blob, descriptor.digest);
-      return layer;
+      return present ?? (await layers.adopt(tree, diffId, { bytes, blob: descriptor }));
     } finally {
       await rm(blob, { force: true });
       await rm(tree, { recursive: true, force: true });
@@ -129,11 +126,11 @@ export class ImageAddition implements AsyncDisposable {
   }
 
   async #unpack(
-    layer: { descriptor: Descriptor; diffId: Digest; blob: string; directory: string },
+    layer: { descriptor: Descriptor; diffId: Digest; path: string; tree: string },
     limits: LayerLimits,
     signal: AbortSignal | undefined,
   ): Promise<number> {
-    const { descriptor, diffId, blob, directory } = layer;
+    const { descriptor, diffId, path: blob, tree: directory } = layer;
     const compression = compressionOf(descriptor.mediaType);
     const result = await unpackInThread({ blob, compression, diffId, directory, limits }, signal);
     switch (result.kind) {

@@ -55,6 +55,11 @@ export class BlobStore {
     return (await stat(this.pathOf(digest)).catch(() => undefined))?.size;
   }
 
+  /** When a blob was stored; undefined when it is not there. */
+  async writtenAt(digest: Digest): Promise<Date | undefined> {
+    return (await stat(this.pathOf(digest)).catch(() => undefined))?.mtime;
+  }
+
   /** Reads a blob of any size. The reader compares the digest, as it would with one from anywhere else. */
   read(digest: Digest): Readable {
     return createReadStream(this.pathOf(digest));

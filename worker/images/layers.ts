@@ -4,6 +4,7 @@ import * as z from "zod";
 import { type Digest, hexOf, isDigest } from "./digest.ts";
 import { syncDirectory, writeFileDurably } from "./durable.ts";
 import { describeLayer } from "./layer-tar.ts";
+import { type Descriptor, descriptor } from "./oci.ts";
 import { runCommand } from "./process.ts";
 
 /** A layer on disk, ready to be a lower directory of an overlay mount. */
@@ -14,12 +15,11 @@ export interface StoredLayer {
   readonly path: string;
   /** Size of the uncompressed tar. */
   readonly bytes: number;
+  /** The blob that it was unpacked from, which the store keeps. Layers that were made here have none. */
+  readonly blob?: Descriptor | undefined;
 }
 
-/** `tree`: the tar that the digest is of was made from the directory and can be made again; `tar`: the other way round. */
-type LayerOrigin = "tree" | "tar";
-
-const layerRecord = z.object({ bytes: z.int().nonnegative(), origin: z.enum(["tree", "tar"]).default("tree") });
+const layerRecord = z.object({ bytes: z.int().nonnegative(), blob: descriptor.optional() });
 
 /**
  * Unpacked layers, each a directory named by its diff id, with a record of its size beside it.
@@ -43,12 +43,16 @@ export class LayerStore {
 
   async get(digest: Digest): Promise<StoredLayer | undefined> {
     const record = await this.#recordOf(digest);
-    return record && { digest, path: this.pathOf(digest), bytes: record.bytes };
+    return record && { digest, path: this.pathOf(digest), ...record };
   }
 
-  /** Whether the tar that a layer's digest is of can be made from its directory, byte for byte. */
+  /**
+   * Whether the tar that a layer's digest is of can be made from its directory, byte for byte: that is so where it was
+   * made from the directory in the first place.
+   */
   async canBePacked(digest: Digest): Promise<boolean> {
-    return (await this.#recordOf(digest))?.origin === "tree";
+    const record = await this.#recordOf(digest);
+    return record !== undefined && record.blob === undefined;
   }
 
   async list(): Promise<StoredLayer[]> {
@@ -67,21 +71,20 @@ export class LayerStore {
       // syncfs(2): thousands of files reach the disk in one call instead of an fsync each.
       await runCommand("sync", ["--file-system", directory], { environment: { PATH: process.env["PATH"] ?? "" } });
     }
-    return this.adopt(directory, diffId, bytes, "tree");
+    return this.adopt(directory, diffId, { bytes });
   }
 
   /**
    * Makes a directory of the same file system, whose content is on disk, the layer of a known digest. The directory
    * is gone afterwards, as above.
-   * @param bytes size of the uncompressed tar
    */
-  async adopt(directory: string, digest: Digest, bytes: number, origin: LayerOrigin): Promise<StoredLayer> {
+  async adopt(directory: string, digest: Digest, record: Pick<StoredLayer, "bytes" | "blob">): Promise<StoredLayer> {
     const path = this.pathOf(digest);
-    await writeFileDurably(`${path}.json`, `${JSON.stringify({ bytes, origin })}\n`);
+    await writeFileDurably(`${path}.json`, `${JSON.stringify(record)}\n`);
     await moveUnlessPresent(directory, path);
     await syncDirectory(this.#directory);
     await rm(directory, { recursive: true, force: true });
-    return { digest, path, bytes };
+    return { digest, path, ...record };
   }
 
   /**

@@ -8,7 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { type LockMode, tryFlock } from "../linux/flock.ts";
 
 /** A lock that is held until it is disposed of or the process ends. The lock's file stays. */
@@ -46,6 +46,12 @@ export class FileLock implements AsyncDisposable {
     }
     await handle.close();
     return undefined;
+  }
+
+  /** Whether the file that is locked is the one of this path, and not one that was there before. */
+  async isAt(path: string): Promise<boolean> {
+    const [own, there] = await Promise.all([this.#handle.stat(), stat(path).catch(() => undefined)]);
+    return own.ino === there?.ino && own.dev === there.dev;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

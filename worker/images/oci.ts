@@ -54,7 +54,8 @@ export const Annotation = {
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "not a sha256 digest");
 
-const descriptor = z.object({ mediaType: z.string(), digest, size: z.int().nonnegative() });
+/** Schema of a {@link Descriptor}. */
+export const descriptor = z.object({ mediaType: z.string(), digest, size: z.int().nonnegative() });
 
 /** A reference to content by type, digest and size in bytes. */
 export type Descriptor = z.infer<typeof descriptor>;

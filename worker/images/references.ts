@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "./digest.ts";
-import { writeFileDurably } from "./durable.ts";
+import { syncDirectory, writeFileDurably } from "./durable.ts";
 
 /** Longest file name in bytes on every file system of Linux (limits.h). */
 const NAME_MAX = 255;
@@ -39,6 +39,20 @@ export class ReferenceStore {
     if (path === undefined)
       throw new Error(`${JSON.stringify(reference)} cannot name an image: it is empty or too long`);
     await writeFileDurably(path, `${manifest}\n`);
+  }
+
+  /** Removes a name. @returns whether there was one */
+  async remove(reference: string): Promise<boolean> {
+    const path = this.#pathOf(reference);
+    if (path === undefined) return false;
+    try {
+      await rm(path);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+      throw error;
+    }
+    await syncDirectory(this.#directory);
+    return true;
   }
 
   /** All names, sorted. */

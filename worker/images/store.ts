@@ -7,6 +7,7 @@
  *         │                                            │ rootfs.diff_ids, lowest first
  *   layers/sha256/<diff id>/     directory  ◀──────────┘
  *   layers/sha256/<diff id>.json its size
+ *   leases/<hex>                 locked while the image is in use; its mtime is when it was last
  *   locks/, staging/             what additions hold and what they have not finished
  *
  * Content is written before what points to it, each by one rename, so readers need no lock and a crash leaves
@@ -24,6 +25,7 @@ import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { packLayer } from "./layer-tar.ts";
 import { LayerStore, type StoredLayer } from "./layers.ts";
+import { LeaseStore } from "./leases.ts";
 import { FileLock } from "./lock.ts";
 import { type ImageConfig, imageConfig, type ImageManifest, imageManifest, MediaType } from "./oci.ts";
 import { ReferenceStore } from "./references.ts";
@@ -43,6 +45,11 @@ export interface StoredImage {
 /** Held shared by those who add content, and exclusively by garbage collection. */
 const CONTENT_LOCK = "locks/content.lock";
 
+/** An image that somebody uses. */
+export interface ImageLease extends AsyncDisposable {
+  readonly image: StoredImage;
+}
+
 /** What is stored, layers that images share counted once. */
 export interface StoreSize {
   readonly images: number;
@@ -55,14 +62,16 @@ export class ImageStore {
   readonly directory: string;
   readonly blobs: BlobStore;
   readonly references: ReferenceStore;
+  readonly leases: LeaseStore;
   /** Images by manifest digest: what a digest names never changes. */
   readonly #known = new Map<Digest, Omit<StoredImage, "reference">>();
 
-  private constructor(directory: string, blobs: BlobStore, layers: LayerStore, references: ReferenceStore) {
+  private constructor(directory: string, parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases">) {
     this.directory = directory;
-    this.layers = layers;
-    this.blobs = blobs;
-    this.references = references;
+    this.layers = parts.layers;
+    this.blobs = parts.blobs;
+    this.references = parts.references;
+    this.leases = parts.leases;
   }
 
   /** Opens the store in `directory`, which is made when it is missing. */
@@ -71,12 +80,12 @@ export class ImageStore {
     const staging = join(directory, "staging");
     await mkdir(staging, { recursive: true });
     await chmod(staging, 0o700);
-    return new ImageStore(
-      directory,
-      await BlobStore.open(join(directory, "blobs")),
-      await LayerStore.open(join(directory, "layers")),
-      await ReferenceStore.open(join(directory, "references")),
-    );
+    return new ImageStore(directory, {
+      blobs: await BlobStore.open(join(directory, "blobs")),
+      layers: await LayerStore.open(join(directory, "layers")),
+      references: await ReferenceStore.open(join(directory, "references")),
+      leases: await LeaseStore.open(join(directory, "leases")),
+    });
   }
 
   /**
@@ -87,9 +96,9 @@ export class ImageStore {
   async resolve(reference: string): Promise<StoredImage | undefined> {
     const digest = isDigest(reference) ? reference : await this.references.get(reference);
     if (digest === undefined) return undefined;
+    if (digest === reference && !(await this.#isNamed(digest))) return undefined;
     let known = this.#known.get(digest);
     if (known === undefined) {
-      if (digest === reference && !(await this.#isNamed(digest))) return undefined;
       known = await this.#load(digest);
       this.#known.set(digest, known);
     }
@@ -126,7 +135,7 @@ export class ImageStore {
         digest: await this.blobs.put(configText),
         size: Buffer.byteLength(configText),
       },
-      layers: layers.map(({ digest, bytes }) => ({ mediaType: MediaType.layer, digest, size: bytes })),
+      layers: layers.map(({ digest, bytes, blob }) => blob ?? { mediaType: MediaType.layer, digest, size: bytes }),
       annotations: { ...annotations },
     };
     const digest = await this.blobs.put(JSON.stringify(manifest));
@@ -160,6 +169,37 @@ export class ImageStore {
     if (await this.blobs.has(digest)) return this.blobs.read(digest);
     if (await this.layers.canBePacked(digest)) return Readable.from(packLayer(this.layers.pathOf(digest)));
     throw new Error(`blob ${digest} is not in ${this.directory}: pull or import its image again`);
+  }
+
+  /**
+   * Finds an image like {@link resolve}, and keeps garbage collection from it until the answer is disposed of, in
+   * whatever process that runs. Whoever mounts an image's layers holds this for as long.
+   */
+  async lease(reference: string): Promise<ImageLease | undefined> {
+    for (;;) {
+      const found = await this.resolve(reference);
+      if (found === undefined) return undefined;
+      const lease = await this.leases.take(found.digest);
+      // What was found may have been removed, or its name may have moved, before the lease was there.
+      const image = await this.resolve(reference);
+      if (image?.digest === found.digest) return { image, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() };
+      await lease[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Takes a name from its image. The content stays until garbage is collected. @returns whether there was such a name */
+  async untag(reference: string): Promise<boolean> {
+    return this.references.remove(reference);
+  }
+
+  /** Keeps everybody out who adds content, see {@link keepContent}; undefined when somebody does right now. */
+  async tryKeepAdditionsOut(): Promise<AsyncDisposable | undefined> {
+    return FileLock.tryAcquire(join(this.directory, CONTENT_LOCK));
+  }
+
+  /** What an image consists of, whether it has a name or not; undefined when it is not here, or not whole. */
+  async load(digest: Digest): Promise<Omit<StoredImage, "reference"> | undefined> {
+    return (await this.blobs.has(digest)) ? this.#load(digest) : undefined;
   }
 
   /** Manifests of images that lost their name stay on disk: they are no images any more. */

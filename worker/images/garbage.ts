@@ -1,0 +1,161 @@
+/**
+ * Garbage collection: what no image needs goes, and images go, least recently used first, while the store is larger
+ * than it may be.
+ *
+ *   stays: images with a name ─┐
+ *          images in use  ─────┴─▶ manifests ──▶ configurations, layers ──▶ the layers' blobs
+ *
+ * It runs while nobody adds content (`ImageStore.keepContent`), so that everything without an image is garbage: the
+ * layers of an image that lost its name, and what a process that died has left in staging/. Images in use are known by
+ * their leases. An image that somebody begins to use meanwhile is either found gone, or it stays.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, isDigest } from "./digest.ts";
+import type { ImageStore } from "./store.ts";
+
+export interface GarbageOptions {
+  /** What the store may hold, in bytes; images are removed until it holds no more. No limit when undefined. */
+  readonly bytesMax?: number | undefined;
+}
+
+/** What was removed, and what is left. */
+export interface GarbageReport {
+  /** Names of images that had to go for the limit. */
+  readonly images: readonly string[];
+  readonly layers: number;
+  readonly blobs: number;
+  /** Unpacked layers and blobs that are still here. */
+  readonly bytesLeft: number;
+}
+
+/** Everything that an image keeps from being garbage, with its size. */
+interface Content {
+  readonly layers: ReadonlyMap<Digest, number>;
+  readonly blobs: ReadonlyMap<Digest, number>;
+}
+
+/**
+ * Collects garbage.
+ * @returns undefined when somebody is adding content right now: try again later
+ * @throws when an image is damaged, because what it needs is not known: remove it by name
+ */
+export async function collectGarbage(
+  store: ImageStore,
+  { bytesMax }: GarbageOptions = {},
+): Promise<GarbageReport | undefined> {
+  await using alone = await store.tryKeepAdditionsOut();
+  if (alone === undefined) return undefined;
+  const contents = new Map<Digest, Content>();
+  for (const digest of await imagesThatStay(store)) contents.set(digest, await contentOf(store, digest));
+  const images = bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, bytesMax);
+  const swept = await sweep(store, contents);
+  return { images, ...swept, bytesLeft: bytesOf(contents) };
+}
+
+/**
+ * Removes an image: one name, or by digest all of its names. What it consists of is then garbage, unless others need it.
+ * @returns the names that are gone; none when there is no such image
+ */
+export async function untagImage(store: ImageStore, reference: string): Promise<readonly string[]> {
+  const names = isDigest(reference) ? ((await namesByImage(store)).get(reference) ?? []) : [reference];
+  const removed: string[] = [];
+  for (const name of names) if (await store.untag(name)) removed.push(name);
+  return removed;
+}
+
+/** Images that have a name or are in use. Leases of others are forgotten. */
+async function imagesThatStay(store: ImageStore): Promise<Set<Digest>> {
+  const digests = new Set<Digest>();
+  for (const reference of await store.references.list()) {
+    const digest = await store.references.get(reference);
+    if (digest !== undefined) digests.add(digest);
+  }
+  for (const digest of await store.leases.list()) {
+    if (digests.has(digest)) continue;
+    await using unused = await store.leases.tryKeepOut(digest);
+    if (unused === undefined) digests.add(digest);
+    else await store.leases.forget(digest);
+  }
+  return digests;
+}
+
+async function contentOf(store: ImageStore, digest: Digest): Promise<Content> {
+  const image = await store.load(digest);
+  if (image === undefined) return { layers: new Map(), blobs: new Map() };
+  const blobs = new Map<Digest, number>();
+  const described = [...image.manifest.layers, ...image.layers.flatMap(({ blob }) => blob ?? [])];
+  for (const blob of [digest, image.manifest.config.digest, ...described.map((layer) => layer.digest)]) {
+    const size = await store.blobs.sizeOf(blob);
+    if (size !== undefined) blobs.set(blob, size);
+  }
+  return { layers: new Map(image.layers.map((layer) => [layer.digest, layer.bytes])), blobs };
+}
+
+/** Removes images until the rest is small enough; what they alone needed is then garbage. */
+async function removeLeastRecentlyUsed(
+  store: ImageStore,
+  contents: Map<Digest, Content>,
+  bytesMax: number,
+): Promise<string[]> {
+  const removed: string[] = [];
+  const namesOf = await namesByImage(store);
+  for (const digest of await byLastUse(store, contents.keys())) {
+    if (bytesOf(contents) <= bytesMax) break;
+    await using unused = await store.leases.tryKeepOut(digest);
+    if (unused === undefined) continue;
+    for (const reference of namesOf.get(digest) ?? []) {
+      await store.untag(reference);
+      removed.push(reference);
+    }
+    // After its names: who asks for it from now on does not find it.
+    await store.leases.forget(digest);
+    contents.delete(digest);
+  }
+  return removed;
+}
+
+async function namesByImage(store: ImageStore): Promise<Map<Digest, string[]>> {
+  const names = new Map<Digest, string[]>();
+  for (const reference of await store.references.list()) {
+    const digest = await store.references.get(reference);
+    if (digest !== undefined) names.set(digest, [...(names.get(digest) ?? []), reference]);
+  }
+  return names;
+}
+
+/** Least recently used first; an image that was never used counts from when it came. */
+async function byLastUse(store: ImageStore, digests: Iterable<Digest>): Promise<Digest[]> {
+  const uses: { digest: Digest; at: number }[] = [];
+  for (const digest of digests) {
+    const used = (await store.leases.lastUsed(digest)) ?? (await store.blobs.writtenAt(digest));
+    uses.push({ digest, at: used?.getTime() ?? 0 });
+  }
+  return uses.toSorted((one, other) => one.at - other.at).map(({ digest }) => digest);
+}
+
+function bytesOf(contents: ReadonlyMap<Digest, Content>): number {
+  // Apart: a layer and its blob may have the same digest.
+  const [layers, blobs] = [new Map<Digest, number>(), new Map<Digest, number>()];
+  for (const content of contents.values()) {
+    for (const [digest, bytes] of content.layers) layers.set(digest, bytes);
+    for (const [digest, bytes] of content.blobs) blobs.set(digest, bytes);
+  }
+  return [...layers.values(), ...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function sweep(
+  store: ImageStore,
+  contents: ReadonlyMap<Digest, Content>,
+): Promise<Pick<GarbageReport, "layers" | "blobs">> {
+  const kept = [...contents.values()];
+  const staging = join(store.directory, "staging");
+  const layers = (await store.layers.list()).filter(
+    ({ digest }) => !kept.some((content) => content.layers.has(digest)),
+  );
+  for (const { digest } of layers) await store.layers.remove(digest, join(staging, `removed-${digest}`));
+  const blobs = (await store.blobs.list()).filter((digest) => !kept.some((content) => content.blobs.has(digest)));
+  for (const digest of blobs) await store.blobs.remove(digest);
+  for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
+  return { layers: layers.length, blobs: blobs.length };
+}
