@@ -33,6 +33,8 @@ export async function pushImage(
   settings: RegistrySettings,
   { signal, onProgress, atOnce = 3 }: TransferOptions = {},
 ): Promise<PushedImage> {
+  // What is being read must not be collected as garbage meanwhile.
+  await using _content = await store.keepContent(signal);
   const reference = parseReference(destination);
   const name = formatReference(reference);
   if (reference.digest !== undefined && reference.digest !== image.digest)

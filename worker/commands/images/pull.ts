@@ -1,0 +1,25 @@
+import { Command } from "commander";
+import { loadConfig } from "../../../shared/config.ts";
+import { pullImage } from "../../images/registry/pull.ts";
+import { registrySettings } from "../../images/registry/settings.ts";
+import { Interruption } from "./interruption.ts";
+import { openStore } from "./open-store.ts";
+import { megabytes, summarize } from "./summary.ts";
+import { displayed } from "./transfer-display.ts";
+
+export function pullCommand(): Command {
+  return new Command("pull")
+    .description("pull images from their registries, as far as they are not here")
+    .argument("<reference...>", "python, ghcr.io/owner/name:tag, registry:5000/name@sha256:…")
+    .action(async (references: string[]) => {
+      const settings = registrySettings(loadConfig(process.env), process.env);
+      const store = await openStore();
+      using interruption = new Interruption();
+      for (const reference of references) {
+        const { signal } = interruption;
+        const pulled = await displayed((onProgress) => pullImage(store, reference, settings, { signal, onProgress }));
+        const image = summarize(pulled);
+        console.log(`${image.reference}: ${image.digest}, ${image.layers} layers, ${megabytes(image.bytes)}`);
+      }
+    });
+}
