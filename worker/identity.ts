@@ -1,57 +1,71 @@
 /**
- * What tells the workers apart that share a machine, and perhaps a data directory: a number.
+ * What tells the workers of a machine apart: the user ids of their containers, which no two of them may share, whatever
+ * their data directories and configuration are.
  *
- * A number belongs to the worker that holds its lock file. The kernel lets go of the lock when that worker ends,
- * however it ends, and the next one takes the lowest free number, and with it what its predecessor left: the same
- * cgroup, which it sweeps, and the same user ids. A number stands for the ids of 64 slots; a worker with more slots
- * takes several numbers in a row.
+ * All user ids are divided into blocks of 64 slots' ids. A block belongs to the worker that holds its lock file. The
+ * kernel lets go of the lock when that worker ends, however it ends, and the next one takes the first free block, and
+ * with it what its predecessor left: the same cgroup, which it sweeps. A worker with more slots takes several blocks in
+ * a row; so does one whose LONGSHORE_ID_BASE lies inside of a block.
  *
- *   <data>/workers/0.lock    user ids from idBase
- *   <data>/workers/1.lock    user ids from idBase + 64 · 65536
+ *     /run/longshore/ids/448.lock    user ids 448 · 64 · 65536 to 449 · 64 · 65536 − 1, cgroup longshore/ids-448
+ *     /run/longshore/ids/449.lock    the next
+ *
+ * Workers in different mount namespaces (containers of their own) see each other's locks only if they share
+ * /run/longshore; else each needs a LONGSHORE_ID_BASE of its own.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { mkdir, realpath } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { ID_RANGE_END, IDS_PER_SLOT } from "../shared/ids.ts";
 import { FileLock } from "./images/lock.ts";
 
-const SLOTS_PER_NUMBER = 64;
-const IDS_PER_NUMBER = SLOTS_PER_NUMBER * IDS_PER_SLOT;
+const IDS_PER_BLOCK = 64 * IDS_PER_SLOT;
 
-/** Numbers that this process holds, and what follows from them. */
+/** On a file system that a reboot empties; only root may look in, for who can open a lock's file can hold it. */
+const LOCK_DIRECTORY = "/run/longshore/ids";
+
+const CGROUP_PREFIX = "ids-";
+
+export interface IdentityOptions {
+  /** The host's first id that containers may have. */
+  readonly idBase: number;
+  readonly slots: number;
+  /** Where the locks are; the machine's when not given. */
+  readonly lockDirectory?: string;
+}
+
+/** User ids that this process holds, and what follows from them. */
 export class WorkerIdentity implements AsyncDisposable {
   /** Id in the registry of workers: new at each start, so that a successor is not taken for its predecessor. */
   readonly id: string;
-  /** Name of the worker's cgroup: the same after a restart, another one for each data directory. */
+  /** Name of the worker's cgroup: the same after a restart; no two workers of the machine have it at once. */
   readonly cgroupName: string;
   /** The host's first id of the worker's slot 0. */
   readonly idBase: number;
   readonly #locks: AsyncDisposableStack;
 
-  private constructor(number: number, dataDirectory: string, idBase: number, locks: AsyncDisposableStack) {
-    this.id = `${hostname()}-${number}-${randomBytes(3).toString("hex")}`;
-    this.cgroupName = `${createHash("sha256").update(dataDirectory).digest("hex").slice(0, 12)}-${number}`;
-    this.idBase = idBase + number * IDS_PER_NUMBER;
+  private constructor(idBase: number, locks: AsyncDisposableStack) {
+    const block = blockOf(idBase);
+    this.id = `${hostname()}-${block}-${randomBytes(3).toString("hex")}`;
+    this.cgroupName = `${CGROUP_PREFIX}${block}`;
+    this.idBase = idBase;
     this.#locks = locks;
   }
 
   /**
-   * Takes the lowest free number, or as many in a row as the slots need.
-   * @param idBase the host's first id of number 0
-   * @throws when the user ids of all numbers are in use
+   * Takes the first free block at or after `idBase`, or as many in a row as the slots need.
+   * @throws when the user ids of all blocks are in use
    */
-  static async take(dataDirectory: string, idBase: number, slots: number): Promise<WorkerIdentity> {
-    const directory = join(dataDirectory, "workers");
-    await mkdir(directory, { recursive: true });
-    const path = await realpath(dataDirectory);
-    const wanted = Math.ceil(slots / SLOTS_PER_NUMBER);
-    let first = 0;
-    while (idBase + first * IDS_PER_NUMBER + slots * IDS_PER_SLOT <= ID_RANGE_END) {
+  static async take({ idBase, slots, lockDirectory }: IdentityOptions): Promise<WorkerIdentity> {
+    const directory = await openLockDirectory(lockDirectory);
+    const ids = slots * IDS_PER_SLOT;
+    let first = idBase;
+    while (first + ids <= ID_RANGE_END) {
       await using locks = new AsyncDisposableStack();
-      const held = await takeNumbers(directory, first, wanted, locks);
-      if (held === wanted) return new WorkerIdentity(first, path, idBase, locks.move());
-      first += held + 1;
+      const taken = await takeBlocks(directory, blockOf(first), blockOf(first + ids - 1), locks);
+      if (taken === undefined) return new WorkerIdentity(first, locks.move());
+      first = (taken + 1) * IDS_PER_BLOCK;
     }
     throw new Error(`no user ids are left for ${slots} slots: stop another worker, or lower LONGSHORE_ID_BASE`);
   }
@@ -61,17 +75,40 @@ export class WorkerIdentity implements AsyncDisposable {
   }
 }
 
-/** Locks numbers from `first` on until one is taken or there are enough; answers how many it locked. */
-async function takeNumbers(
+/**
+ * Makes sure that a cgroup of {@link WorkerIdentity.cgroupName} belongs to no living worker, and keeps it so until the
+ * answer is disposed of; undefined when it does belong to one, or is no worker's at all.
+ */
+export async function lockAbandoned(cgroupName: string, lockDirectory?: string): Promise<AsyncDisposable | undefined> {
+  const block = cgroupName.startsWith(CGROUP_PREFIX) ? cgroupName.slice(CGROUP_PREFIX.length) : "";
+  if (!/^\d+$/.test(block)) return undefined;
+  return await FileLock.tryAcquire(lockPath(await openLockDirectory(lockDirectory), Number(block)));
+}
+
+function blockOf(id: number): number {
+  return Math.floor(id / IDS_PER_BLOCK);
+}
+
+function lockPath(directory: string, block: number): string {
+  return join(directory, `${block}.lock`);
+}
+
+async function openLockDirectory(directory = LOCK_DIRECTORY): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Locks the blocks from `first` to `last`; answers the first of them that another worker has. */
+async function takeBlocks(
   directory: string,
   first: number,
-  wanted: number,
+  last: number,
   locks: AsyncDisposableStack,
-): Promise<number> {
-  for (let held = 0; held < wanted; held++) {
-    const lock = await FileLock.tryAcquire(join(directory, `${first + held}.lock`));
-    if (lock === undefined) return held;
+): Promise<number | undefined> {
+  for (let block = first; block <= last; block++) {
+    const lock = await FileLock.tryAcquire(lockPath(directory, block));
+    if (lock === undefined) return block;
     locks.use(lock);
   }
-  return wanted;
+  return undefined;
 }

@@ -67,7 +67,7 @@ export class StepContainers implements StepRunner, AsyncDisposable {
 
   async #open(): Promise<Place> {
     const { dataDirectory, idBase } = this.#options;
-    const identity = this.#resources.use(await WorkerIdentity.take(dataDirectory, idBase, 1));
+    const identity = this.#resources.use(await WorkerIdentity.take({ idBase, slots: 1 }));
     const runtime = this.#resources.use(
       new ContainerRuntime({ dataDirectory, idBase: identity.idBase, worker: identity.cgroupName }),
     );

@@ -62,7 +62,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
 
   await mkdir(config.dataDirectory, { recursive: true });
   const images = await ImageStore.open(join(config.dataDirectory, "images"));
-  const identity = resources.use(await WorkerIdentity.take(config.dataDirectory, config.idBase, config.slots));
+  const identity = resources.use(await WorkerIdentity.take(config));
   const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
   const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
