@@ -6,6 +6,7 @@ import type { ImageStore, StoredImage } from "../../images/store.ts";
 import { buildShippedImage, listShippedImages } from "../../images/shipped.ts";
 import { StepContainers } from "../../step-containers.ts";
 import { BuildPrinter } from "./build-printer.ts";
+import { Interruption } from "./interruption.ts";
 import { openStore } from "./open-store.ts";
 import { megabytes, summarize } from "./summary.ts";
 
@@ -138,22 +139,4 @@ function addArgument(text: string, previous: ReadonlyMap<string, string>): Reado
   const value = equals < 0 ? process.env[name] : text.slice(equals + 1);
   if (value === undefined) throw new InvalidArgumentError(`${name} is not in the environment: write ${name}=value`);
   return new Map([...previous, [name, value]]);
-}
-
-/** The first SIGINT or SIGTERM ends the build and cleans up after it. */
-class Interruption implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #interrupt = (): void => this.#controller.abort(new Error("interrupted"));
-
-  constructor() {
-    process.once("SIGINT", this.#interrupt).once("SIGTERM", this.#interrupt);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  [Symbol.dispose](): void {
-    process.off("SIGINT", this.#interrupt).off("SIGTERM", this.#interrupt);
-  }
 }
