@@ -90,7 +90,7 @@ function createRunRequestSchema(maxima: Limits) {
       workingDirectory: absolutePathSchema.default("/work"),
       limits: createLimitsSchema(maxima).default({}),
       outputs: z.array(outputPatternSchema).max(requestBounds.outputs).default([]).meta({
-        description: "files to return from the container; globs are allowed",
+        description: "files to return from the container, as paths or patterns",
       }),
       rootfs: z.enum(["writable", "readonly"]).default("writable"),
       priority: z.enum(priorities).default("normal"),

@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
+import { mkdir, mkdtempDisposable, open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { collectOutputs } from "../../../worker/container/slot/collect.ts";
 import type { InputFile } from "../../../worker/container/spec.ts";
-import { TestSlot, text } from "../../support/container.ts";
+import { MiB, TestSlot, text } from "../../support/container.ts";
 
 let slot: TestSlot;
 beforeAll(async () => {
@@ -97,6 +101,100 @@ describe("files returned from a container", () => {
     const result = await slot.bash("touch $(seq 300)", { outputs: ["*"] });
     expect(result.outputs).toHaveLength(257);
     expect(result.outputs.at(-1)).toHaveProperty("error", "more than 256 files: the rest is left out");
+  });
+});
+
+describe("files with names and in trees that nobody expects", () => {
+  /** What was found by all patterns: path, and content or error. */
+  async function collected(program: string, outputs: readonly string[]): Promise<[string, string][]> {
+    const result = await slot.python(program, { outputs });
+    expect(text(result.stderr)).toBe("");
+    return result.outputs.map((output) => [
+      output.path,
+      "content" in output ? Buffer.from(output.content).toString() : output.error,
+    ]);
+  }
+
+  it("come back when their names hold newlines, escape sequences and wildcards", async () => {
+    const names = ["a\nb", "\u001b[2J", "*", "[x]", ".hidden"];
+    const program = `for name in ${JSON.stringify(names)}: open(name, "w").write("content")`;
+    expect(await collected(program, ["*"])).toEqual(names.toSorted().map((name) => [name, "content"]));
+    expect(await collected(program, ["[*]", "[[]x]", "a\n?"])).toEqual([
+      ["*", "content"],
+      ["[x]", "content"],
+      ["a\nb", "content"],
+    ]);
+  });
+
+  it("are reported when their names are not valid UTF-8, and so are directories, beside those that are", async () => {
+    const program = `import os
+open(b"f\\xff", "w").write("x"); open("g", "w").write("good")
+os.mkdir(b"d\\xfe"); open(b"d\\xfe/h", "w").write("x")`;
+    const error = "the path is not valid utf-8: name it otherwise";
+    expect(await collected(program, ["**"])).toEqual([
+      ["d\ufffd", error],
+      ["f\ufffd", error],
+      ["g", "good"],
+    ]);
+  });
+
+  it("are found in a deep tree as far as a path may go, and what is deeper is reported", async () => {
+    const program = `import os
+for depth in range(1, 1001):
+    os.mkdir("d"); os.chdir("d")
+    if depth in (63, 64, 1000): open("f", "w").write(str(depth))`;
+    const error = "the path has more than 64 components: name it otherwise";
+    expect(await collected(program, ["**/f"])).toEqual([
+      [`${"d/".repeat(64)}d`, error],
+      [`${"d/".repeat(64)}f`, error],
+      [`${"d/".repeat(63)}f`, "63"],
+    ]);
+  });
+
+  it("are reported where their paths get too long to be asked for", async () => {
+    const program = `import os
+for depth in range(20):
+    os.mkdir("d" * 250); os.chdir("d" * 250)`;
+    const path = `${"d".repeat(250)}/`.repeat(17).slice(0, -1);
+    const error = "the path is longer than 4096 bytes: name it otherwise";
+    expect(await collected(program, ["**/f"])).toEqual([[path, error]]);
+  });
+
+  it("are not looked for where no pattern can match: what a walk would end at is not met", async () => {
+    const program = `import os
+os.mkdir("many"); os.mkdir("out"); open("out/a.xml", "w").write("a")
+for n in range(100_001): os.symlink("x", f"many/{n}")`;
+    const limits = { memoryBytes: 512 * MiB, diskBytes: 512 * MiB, wallTimeMs: 60_000 };
+    const there = await slot.python(program, { outputs: ["out/*.xml"], limits });
+    expect(there).toMatchObject({ exitCode: 0 });
+    expect(there.outputs).toEqual([expect.objectContaining({ path: "out/a.xml", content: expect.any(Uint8Array) })]);
+    const everywhere = await slot.python(program, { outputs: ["**/*.xml"], limits });
+    expect(everywhere.outputs).toEqual([{ path: "many", error: "more than 100000 entries: the rest is left out" }]);
+  });
+
+  it("cannot keep a slot busy with patterns that take long to match", async () => {
+    const program = `for n in range(2000): open(f"{n:04}" + "a" * 250, "w")`;
+    const outputs = Array.from({ length: 64 }, (_, n) => `*${"a".repeat(100)}${"?".repeat(n)}b`);
+    const result = await slot.python(program, { outputs, limits: { memoryBytes: 256 * MiB } });
+    expect(result.outputs).toEqual([{ path: ".", error: "the patterns take too long to match: the rest is left out" }]);
+  });
+
+  it("are not looked for any more as soon as the job is canceled", async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), "longshore-outputs-"));
+    await using root = await open(directory.path);
+    for (let count = 0; count < 10; count++) await mkdir(join(directory.path, `d${count}`));
+    let asked = 0;
+    const outputs = collectOutputs({ base: root.fd, path: "" }, ["named", "*/*"], () => ++asked > 5);
+    expect(outputs).toEqual([
+      { path: "named", error: "no such file" },
+      { path: ".", error: "the job was canceled: the rest is left out" },
+    ]);
+    expect(asked).toBeLessThan(10);
+  });
+
+  it("are an error where a pattern is none", async () => {
+    const [output] = (await slot.bash("true", { outputs: ["{1..100000}"] })).outputs;
+    expect(output).toEqual({ path: "{1..100000}", error: expect.stringContaining("the pattern has {") });
   });
 });
 

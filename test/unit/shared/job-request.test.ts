@@ -184,6 +184,32 @@ describe("paths of files", () => {
   });
 });
 
+describe("patterns of output files", () => {
+  test.each(["a", "*", "**", "out/**/*.xml", "[a-z]?", "[!]]", "a}", "(1)", "a\\b", "[{]", "+", "a!b"])(
+    "%j is accepted",
+    (pattern) => expect(faultsOf({ ...smallest, outputs: [pattern] })).toEqual({}),
+  );
+
+  test.each([
+    ["{a,b}", "has {, which is not supported: name every alternative, or write [{] for the character"],
+    ["{1..100000}", "has {, which is not supported: name every alternative, or write [{] for the character"],
+    ...["!", "?", "*", "+", "@"].map((sign) => [
+      `x/${sign}(a|b)`,
+      `has ${sign}(, which is not supported: write [(] for the character`,
+    ]),
+    ["[a", "has a [ without its ]: write [[] for the character"],
+    ["[]", "has a [ without its ]: write [[] for the character"],
+    ["[a/b]", "has a [ without its ]: write [[] for the character"],
+    ["[^a]", "has [^, which is not supported: write [! for all but those"],
+    ["[[:alpha:]]", "has a class as in [[:alpha:]], which is not supported: write ranges as in [a-z]"],
+    ["[z-a]", "has the range z-a, whose end is before it"],
+    ["../*", "has .. as a component"],
+    ["*/".repeat(64) + "a", "has more than 64 components"],
+  ])("%j is refused: it %s", (pattern, fault) => {
+    expect(faultsOf({ ...smallest, outputs: [pattern] })).toEqual({ "outputs[0]": fault });
+  });
+});
+
 describe("the working directory", () => {
   test.each(["/", "/work", "/a/b"])("%j is accepted", (path) => {
     expect(faultsOf({ ...smallest, workingDirectory: path })).toEqual({});

@@ -1,16 +1,15 @@
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
-import { posix } from "node:path";
+import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { parsePattern, unite } from "../../../shared/paths/glob.ts";
 import { O } from "../../linux/constants.ts";
 import { errnoName } from "../../linux/errno.ts";
 import { openBelow } from "../../linux/open.ts";
 import type { OutputFile } from "../spec.ts";
+import { type Found, walkOutputs } from "./output-walk.ts";
 
 /** At most this many files, and bytes of them together, are returned of one container. */
 export const OUTPUT_FILES_MAX = 256;
 export const OUTPUT_FILES_BYTES_MAX = 16 * 1024 * 1024;
-/** A pattern looks at no more directory entries than this: a program can make millions. */
-const ENTRIES_MAX = 100_000;
 
 /** A directory of a container whose processes are dead, so that nothing changes while it is read. */
 export interface OutputTree {
@@ -23,32 +22,65 @@ export interface OutputTree {
 /**
  * Returns the regular files that `patterns` name below the working directory. The tree is a stranger's: no symlink is
  * followed in it, and only what turns out to be a regular file is opened for reading. Whatever else a pattern meets,
- * and a path without a wildcard that does not exist, is an error in the list.
+ * a path without a wildcard that does not exist, and that something had to be left out, is an error in the list.
+ *
+ * @param isCanceled asked for every entry: once it says so, what is left to find is left out
  */
-export function collectOutputs(tree: OutputTree, patterns: readonly string[]): OutputFile[] {
+export function collectOutputs(tree: OutputTree, patterns: readonly string[], isCanceled: () => boolean): OutputFile[] {
   if (patterns.length === 0) return [];
   using descriptors = new DisposableStack();
-  const directory = openBelow(tree.base, tree.path, O.O_PATH | O.O_DIRECTORY, "in root");
+  const directory = openBelow(tree.base, tree.path, O.O_RDONLY | O.O_DIRECTORY, "in root");
   if (directory < 0) return patterns.map((path) => ({ path, error: "the working directory is gone" }));
   descriptors.adopt(directory, closeSync);
 
   const outputs: OutputFile[] = [];
   let bytesLeft = OUTPUT_FILES_BYTES_MAX;
-  for (const path of matchingPaths(directory, patterns)) {
+  for (const found of findOutputs(directory, patterns, isCanceled)) {
     if (outputs.length === OUTPUT_FILES_MAX) {
-      outputs.push({ path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
+      outputs.push({ path: found.path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
       break;
     }
-    const output = collectFile(directory, path, bytesLeft);
+    const output = found.kind === "file" ? collectFile(found, bytesLeft) : { path: found.path, error: found.error };
     if ("content" in output) bytesLeft -= output.content.byteLength;
     outputs.push(output);
   }
   return outputs;
 }
 
-function collectFile(directory: number, path: string, bytesLeft: number): OutputFile {
+/** What is asked for by its path, and then what is found in the tree, none of it twice. */
+function* findOutputs(
+  directory: number,
+  patterns: readonly string[],
+  isCanceled: () => boolean,
+): Generator<Found, void> {
+  const globs = [];
+  const named = new Set<string>();
+  for (const path of new Set(patterns)) {
+    const pattern = parsePattern(path);
+    switch (pattern.kind) {
+      case "path":
+        named.add(path);
+        yield { kind: "file", path, directory, name: path };
+        break;
+      case "glob":
+        globs.push(pattern.candidates);
+        break;
+      case "fault":
+        yield { kind: "left out", path, error: `the pattern ${pattern.message}` };
+        break;
+      default:
+        pattern satisfies never;
+    }
+  }
+  if (globs.length === 0) return;
+  for (const found of walkOutputs(directory, unite(globs), isCanceled)) {
+    if (!named.has(found.path)) yield found;
+  }
+}
+
+function collectFile({ path, directory, name }: Extract<Found, { kind: "file" }>, bytesLeft: number): OutputFile {
   // O_PATH opens anything without effect: no FIFO waits for a writer, no device is touched.
-  const descriptor = openBelow(directory, path, O.O_PATH | O.O_NOFOLLOW, "no symlinks");
+  const descriptor = openBelow(directory, name, O.O_PATH | O.O_NOFOLLOW, "no symlinks");
   if (descriptor < 0) return { path, error: openError(-descriptor) };
   using descriptors = new DisposableStack();
   descriptors.adopt(descriptor, closeSync);
@@ -70,38 +102,6 @@ function readWhole(descriptor: number, size: number): Uint8Array {
     length += read;
   }
   return content.subarray(0, length);
-}
-
-/** The paths that are asked for: as named, or as found in the tree, sorted. */
-function matchingPaths(directory: number, patterns: readonly string[]): Set<string> {
-  const globs = patterns.filter(isGlob);
-  const found =
-    globs.length === 0
-      ? []
-      : [...walk(directory)].filter((path) => globs.some((glob) => posix.matchesGlob(path, glob)));
-  return new Set([...patterns.filter((pattern) => !isGlob(pattern)), ...found.toSorted()]);
-}
-
-function isGlob(pattern: string): boolean {
-  return /[*?[{]/.test(pattern);
-}
-
-/** Every path below a directory that is not a directory itself. */
-function* walk(directory: number): Generator<string> {
-  const pending = [""];
-  let entries = 0;
-  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    const descriptor = openBelow(directory, path, O.O_RDONLY | O.O_DIRECTORY, "no symlinks");
-    if (descriptor < 0) continue;
-    using descriptors = new DisposableStack();
-    descriptors.adopt(descriptor, closeSync);
-    for (const entry of readdirSync(`/proc/self/fd/${descriptor}`, { withFileTypes: true })) {
-      if (++entries > ENTRIES_MAX) return;
-      const child = path === "" ? entry.name : `${path}/${entry.name}`;
-      if (entry.isDirectory()) pending.push(child);
-      else yield child;
-    }
-  }
 }
 
 function openError(errno: number): string {

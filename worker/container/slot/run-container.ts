@@ -52,8 +52,10 @@ export function runContainer(
     tracePhase("reap");
     traceExecution(plan, execution.inspection);
 
-    const result = report(spec, plan, slotSteps, cgroup, execution, beganMs);
+    const result = report(spec, plan, slotSteps, cgroup, execution, cancellation, beganMs);
     tracePhase("collect");
+    // Files may be missing from it: where it is canceled for a worker that stops, another one does the job as a whole.
+    if (cancellation.isRequested()) return { kind: "canceled" };
     if (spec.keepLayerAs !== undefined) context.keep(spec.keepLayerAs, plan.mounts, slotSteps);
     return result;
   } catch (error) {
@@ -79,6 +81,7 @@ function report(
   slotSteps: SlotSteps,
   cgroup: Cgroup,
   execution: Execution,
+  cancellation: Cancellation,
   beganMs: number,
 ): RunResult {
   const { inspection, endedBy, stdout, stderr } = execution;
@@ -100,7 +103,7 @@ function report(
       isFull(slotSteps.descriptor({ kind: "result", step })),
     ),
   });
-  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs);
+  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs, () => cancellation.isRequested());
   return {
     kind: "ended",
     outcome,
