@@ -23,7 +23,7 @@ import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
 import { Consumer } from "./consumer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
-import { WorkerIdentity } from "./identity.ts";
+import { lockAbandoned, WorkerIdentity } from "./identity.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore } from "./images/store.ts";
 import { reportOutages } from "./outages.ts";
@@ -66,6 +66,9 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
   const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
+  await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
+    logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
+  });
   const slots = resources.use(await SlotPool.open(config.slots, (index) => runtime.openSlot(index)));
 
   const { queue, attempts, resultTtlSeconds } = config;

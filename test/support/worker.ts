@@ -6,6 +6,9 @@ import { createInterface } from "node:readline";
 
 const PROGRAM = join(import.meta.dirname, "../../worker/main.ts");
 
+/** How long a worker that is told to end may take, before it is killed and its cgroups stay for the next one. */
+const PATIENCE_MS = 15_000;
+
 /** How a process ended. */
 export interface Exit {
   readonly code: number | null;
@@ -14,10 +17,12 @@ export interface Exit {
   readonly complaints: string;
 }
 
-/** A worker process; `await using` ends it with SIGKILL if it still runs. */
+/** A worker process; `await using` ends it, without a drain, if it still runs. */
 export interface WorkerProcess extends AsyncDisposable {
   /** Resolves with its metrics' port when it takes jobs; rejects when it ends before. */
   readonly ready: Promise<number>;
+  /** Resolves with its id in the registry as `ready` does. */
+  readonly id: Promise<string>;
   readonly exit: Promise<Exit>;
   /** Resolves when it has logged this message; rejects when it ends without. */
   said(message: string): Promise<void>;
@@ -34,22 +39,25 @@ export function startWorkerProcess(environment: Readonly<Record<string, string>>
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
   const log = new EventEmitter();
   const messages = new Set<string>();
-  const ready = Promise.withResolvers<number>();
+  const ready = Promise.withResolvers<{ metricsPort: number; worker: string }>();
   createInterface(child.stdout).on("line", (line) => {
-    const entry = JSON.parse(line) as { msg: string; metricsPort: number };
+    const entry = JSON.parse(line) as { msg: string; metricsPort: number; worker: string };
     messages.add(entry.msg);
     log.emit("message");
-    if (entry.msg === "taking jobs") ready.resolve(entry.metricsPort);
+    if (entry.msg === "taking jobs") ready.resolve(entry);
   });
   const exit = once(child, "close").then(([code, signal]): Exit => {
     ready.reject(new Error(`the worker ended before it took jobs: ${complaints}`));
     log.emit("end");
     return { code, signal, complaints };
   });
+  const metricsPort = ready.promise.then((entry) => entry.metricsPort);
+  const id = ready.promise.then((entry) => entry.worker);
   // Who does not wait for readiness is not to be bothered with its absence.
-  ready.promise.catch(() => undefined);
+  for (const promise of [metricsPort, id]) promise.catch(() => undefined);
   return {
-    ready: ready.promise,
+    ready: metricsPort,
+    id,
     exit,
     async said(message) {
       while (!messages.has(message)) {
@@ -59,8 +67,12 @@ export function startWorkerProcess(environment: Readonly<Record<string, string>>
     },
     signal: (name) => void child.kill(name),
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      // Two signals of different kinds, which do not merge into one: it ends at once and takes its cgroups along.
+      child.kill("SIGTERM");
+      child.kill("SIGINT");
+      const patience = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
       await exit;
+      clearTimeout(patience);
     },
   };
 }

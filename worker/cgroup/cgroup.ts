@@ -94,6 +94,8 @@ export interface CgroupHierarchy {
    * @param prefix only cgroups whose names begin so: what a dead thread left
    */
   sweep(prefix?: string): void;
+  /** Names of all workers that have a cgroup beside this one's, this one's among them, alive or not. */
+  workers(): readonly string[];
   /** Removes the worker's cgroup with all that is below it, at shutdown. */
   remove(): void;
 }

@@ -66,6 +66,18 @@ export class ContainerRuntime implements Disposable {
     });
   }
 
+  /**
+   * Removes the cgroups of workers that ended without a farewell and that nobody has succeeded.
+   * @param lock answers what keeps others from taking a name until it is disposed of; undefined for a living worker's
+   * @throws {Error} when one cannot be removed, e.g. because a process in it waits for its disk
+   */
+  async removeAbandoned(lock: (worker: string) => Promise<AsyncDisposable | undefined>): Promise<void> {
+    for (const worker of this.#cgroups.workers()) {
+      await using lease = await lock(worker);
+      if (lease !== undefined) openCgroups({ ...this.#cgroupRoot, worker }).remove();
+    }
+  }
+
   /** Removes the worker's cgroup, when all slots are closed. */
   [Symbol.dispose](): void {
     process.off("exit", this.#remove);

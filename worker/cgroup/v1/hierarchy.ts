@@ -73,6 +73,11 @@ export class V1Hierarchy implements CgroupHierarchy {
     for (const directory of found) removeCgroup(this.#files, directory, killAll);
   }
 
+  workers(): readonly string[] {
+    const directories = distinct(this.#parents).flatMap((parent) => this.#files.children(parent));
+    return [...new Set(directories.map((directory) => basename(directory)))];
+  }
+
   remove(): void {
     this.sweep();
     for (const root of distinct(this.#roots)) this.#files.removeDirectory(root);

@@ -56,6 +56,10 @@ export class V2Hierarchy implements CgroupHierarchy {
     }
   }
 
+  workers(): readonly string[] {
+    return this.#files.children(this.#parent).map((directory) => basename(directory));
+  }
+
   remove(): void {
     this.sweep();
     this.#files.removeDirectory(this.#root);
