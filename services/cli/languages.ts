@@ -12,6 +12,19 @@ const languageOfEnding: Readonly<Record<string, string>> = {
   ".cjs": "javascript",
   ".sh": "bash",
   ".bash": "bash",
+  ".java": "java",
+  ".go": "go",
+  ".rs": "rust",
+  ".rb": "ruby",
+  ".php": "php",
+  ".pl": "perl",
+  ".lua": "lua",
+  ".hs": "haskell",
+  ".ml": "ocaml",
+  ".pas": "pascal",
+  ".pp": "pascal",
+  ".cs": "csharp",
+  ".sql": "sqlite",
 };
 
 /** Guesses the language of a program from its file's ending; undefined when it says nothing. */

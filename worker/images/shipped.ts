@@ -95,7 +95,7 @@ class ShippedBuilder {
     const path = join(this.#directory, name, "Dockerfile");
     const { stages } = planBuild(parseDockerfile(await readFile(path, "utf8"), path));
     const bases = new Map<string, StoredImage>();
-    for (const origin of stages.flatMap((stage) => [stage.origin, ...stage.copiesFrom.values()])) {
+    for (const origin of stages.flatMap(({ origin, copiesFrom }) => [origin].concat(...copiesFrom.values()))) {
       if (origin.kind !== "image" || bases.has(origin.reference)) continue;
       bases.set(origin.reference, await this.build(origin.reference, [...dependents, name]));
     }

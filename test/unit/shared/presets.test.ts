@@ -26,7 +26,25 @@ function write(name: string, preset: unknown): void {
 
 test("the presets of this repository are read", () => {
   const presets = loadPresets(join(import.meta.dirname, "../../../infra/images"));
-  expect([...presets.keys()]).toEqual(["bash", "c", "cpp", "javascript", "python"]);
+  expect([...presets.keys()]).toEqual([
+    "bash",
+    "c",
+    "cpp",
+    "csharp",
+    "go",
+    "haskell",
+    "java",
+    "javascript",
+    "lua",
+    "ocaml",
+    "pascal",
+    "perl",
+    "php",
+    "python",
+    "ruby",
+    "rust",
+    "sqlite",
+  ]);
   expect([...presets.values()].filter(({ build }) => build !== undefined).map(({ language }) => language)).toEqual([
     "c",
     "cpp",
