@@ -48,6 +48,13 @@ test("the presets of this repository are read", () => {
   expect([...presets.values()].filter(({ build }) => build !== undefined).map(({ language }) => language)).toEqual([
     "c",
     "cpp",
+    "csharp",
+    "go",
+    "haskell",
+    "java",
+    "ocaml",
+    "pascal",
+    "rust",
   ]);
 });
 
