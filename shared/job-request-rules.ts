@@ -14,6 +14,8 @@ export const requestBounds = {
    * with room for a preset's own words.
    */
   argumentBytes: 96 * 1024,
+  /** Bytes of the variable PATH: the container's plan has a step for each of its directories. */
+  searchPathBytes: 4096,
 } as const;
 
 /** The fields that the rules look at. */
@@ -54,12 +56,29 @@ export function checkPaths(request: RequestFields, context: z.core.$RefinementCt
   }
 }
 
+/** Mounts of the container's own; what is put below them in the root would be hidden. */
+const HIDDEN_BY_MOUNTS = /^\/(?:proc|sys|dev)(?:\/|$)/;
+
 /** Under a read-only root only /work can take the job's files; a preset writes its main file. */
 export function checkWorkingDirectory(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const { workingDirectory } = request;
+  const fault = (message: string): void =>
+    context.addIssue({ code: "custom", path: ["workingDirectory"], message, input: workingDirectory });
+  if (HIDDEN_BY_MOUNTS.test(workingDirectory)) {
+    fault("is at or below /proc, /sys or /dev, which are not for files: use /work or another directory");
+    return;
+  }
   const writesFiles = request.language !== undefined || request.files.length > 0;
-  if (request.rootfs === "writable" || !writesFiles || /^\/work(\/|$)/.test(request.workingDirectory)) return;
-  const message = "cannot take files under a read-only root: use /work or a directory below it";
-  context.addIssue({ code: "custom", path: ["workingDirectory"], message, input: request.workingDirectory });
+  if (request.rootfs === "writable" || !writesFiles || /^\/work(\/|$)/.test(workingDirectory)) return;
+  fault("cannot take files under a read-only root: use /work or a directory below it");
+}
+
+/** A program is looked for in every directory of it. */
+export function checkSearchPath(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const searchPath = request.environment["PATH"] ?? "";
+  if (Buffer.byteLength(searchPath) <= requestBounds.searchPathBytes) return;
+  const message = `is longer than ${requestBounds.searchPathBytes} bytes`;
+  context.addIssue({ code: "custom", path: ["environment", "PATH"], message, input: searchPath });
 }
 
 /** execve(2) must be able to take it: see {@link requestBounds}. */

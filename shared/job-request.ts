@@ -12,6 +12,7 @@ import {
   checkArgumentBytes,
   checkPaths,
   checkProgram,
+  checkSearchPath,
   checkWorkingDirectory,
   requestBounds,
 } from "./job-request-rules.ts";
@@ -98,6 +99,7 @@ function createRunRequestSchema(maxima: Limits) {
     .superRefine(checkProgram)
     .superRefine(checkPaths)
     .superRefine(checkWorkingDirectory)
+    .superRefine(checkSearchPath)
     .superRefine(checkArgumentBytes)
     .meta({ id: "RunRequest", description: "one command executed in one container" });
 }

@@ -116,7 +116,7 @@ async function runProgram(
         context.onContainerEnd({ stage, language: request.language, image: program.image.reference, result });
         return result;
       case "failed":
-        return failed("setup_failed", describeSetupFailure(result), "worthwhile");
+        return setupFailed(result, spec);
       case "canceled":
         return result;
       default:
@@ -139,10 +139,27 @@ async function runProgram(
   return { kind: "done", result: jobResult(result, build, circumstances), outputs: outputContents(result) };
 }
 
-function describeSetupFailure({ purpose, step, call, errno }: SetupFailure): string {
+/** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */
+function setupFailed(failure: SetupFailure, { workingDirectory }: ContainerSpec): JobOutcome {
+  const { purpose, step, call, errno } = failure;
+  const obstacle = purpose === "files" ? obstacles.get(errno) : undefined;
+  if (obstacle !== undefined) {
+    const message = `the request's files cannot be put into ${workingDirectory} of this image: ${obstacle}`;
+    return failed("unusable_path", message, "pointless");
+  }
   const where = step < 0 ? purpose : `${purpose}, step ${step}`;
-  return `the container could not be set up: ${where}: ${call}: ${errno}`;
+  return failed("setup_failed", `the container could not be set up: ${where}: ${call}: ${errno}`, "worthwhile");
 }
+
+/** What can be in the way of a path, by the error of openat2(2) and mkdirat(2). */
+const obstacles: ReadonlyMap<string, string> = new Map([
+  ["ENOTDIR", "what has to be a directory is none"],
+  ["EISDIR", "what has to be a file is a directory"],
+  ["ENXIO", "what has to be a file is a fifo or a socket"],
+  ["ELOOP", "symbolic links lead in a circle"],
+  ["ENOENT", "a symbolic link leads to nothing"],
+  ["ENAMETOOLONG", "a path gets too long"],
+]);
 
 function failed(
   code: JobError["code"],

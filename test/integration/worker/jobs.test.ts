@@ -96,6 +96,21 @@ describe("a job", () => {
     expect(client.reportsOf(job.id)).toBe(1);
   });
 
+  it.each([
+    ["/etc/hosts", "a", "what has to be a directory is none"],
+    ["/usr", "bin", "what has to be a file is a directory"],
+    ["/", "etc/hosts/a", "what has to be a directory is none"],
+    [`/${"w".repeat(200)}${`/${"w".repeat(250)}`.repeat(15)}`, "f".repeat(250), "a path gets too long"],
+  ])("fails at once when the image has no place for its files: %s, %s", async (workingDirectory, path, obstacle) => {
+    const request = { image: "bash", command: ["true"], workingDirectory, files: [{ path, content: "x" }] };
+    const message = `the request's files cannot be put into ${workingDirectory} of this image: ${obstacle}`;
+    expect(await client.run(request)).toMatchObject({
+      state: "failed",
+      attempt: 1,
+      error: { code: "unusable_path", message },
+    });
+  });
+
   it("that runs is canceled, its container is ended, and its slot is free for the next one", async () => {
     const ids = await Promise.all([1, 2].map(() => client.post({ language: "bash", source: "sleep 1000" })));
     for (const id of ids) await client.started(id);

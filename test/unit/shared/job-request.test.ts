@@ -107,6 +107,13 @@ describe("text", () => {
   });
 });
 
+test("a PATH has a bounded number of directories to look for a program in", () => {
+  expect(faultsOf({ ...smallest, environment: { PATH: ":".repeat(4096) } })).toEqual({});
+  expect(faultsOf({ ...smallest, environment: { PATH: ":".repeat(4097) } })).toEqual({
+    "environment.PATH": "is longer than 4096 bytes",
+  });
+});
+
 describe("base64", () => {
   const withContent = (content: string): Record<string, string> =>
     faultsOf({
@@ -213,6 +220,16 @@ describe("patterns of output files", () => {
 describe("the working directory", () => {
   test.each(["/", "/work", "/a/b"])("%j is accepted", (path) => {
     expect(faultsOf({ ...smallest, workingDirectory: path })).toEqual({});
+  });
+
+  test.each(["/procedure", "/sysroot", "/developer/proc"])("%j is accepted", (path) => {
+    expect(faultsOf({ ...smallest, workingDirectory: path })).toEqual({});
+  });
+
+  test.each(["/proc", "/proc/self", "/dev/shm", "/sys/x"])("%j is refused: a mount would hide it", (path) => {
+    expect(faultsOf({ ...smallest, workingDirectory: path })).toEqual({
+      workingDirectory: "is at or below /proc, /sys or /dev, which are not for files: use /work or another directory",
+    });
   });
 
   test.each(["", "work", "/work/", "//work", "/a/../b", "/./a", "/a\0"])("%j is refused", (path) => {
