@@ -11,18 +11,42 @@ import type { JobQueue } from "./queue.ts";
 import { errorTable } from "./errors.ts";
 import { withRedis } from "./redis.ts";
 
-/** Jobs looked at in one go, the oldest of each state; more is left for the next one. */
+/** About as many jobs of each state are looked at in one go. */
 const BATCH = 100;
 
-/** Looks at the oldest jobs of each state and fails those that are lost with `worker_lost`; returns their ids. */
-export async function reconcileJobs(redis: Redis, store: JobStore, queue: JobQueue): Promise<string[]> {
-  const lost: string[] = [];
-  for (const set of [store.keys.running, store.keys.queued]) {
-    for (const id of await withRedis(() => redis.zrange(set, "0", String(BATCH - 1)))) {
-      if ((await queue.whereabouts(id)) !== "over") continue;
-      const error = { code: "worker_lost", message: errorTable.worker_lost.message } as const;
-      if ((await store.fail(id, error)) === "failed") lost.push(id);
-    }
+/** Goes through all jobs that are not finished, a batch at a time, again and again. */
+export class Reconciler {
+  readonly #redis: Redis;
+  readonly #store: JobStore;
+  readonly #queue: JobQueue;
+  /** Where the next batch begins in each set. Jobs that wait for long do not keep it from those behind them. */
+  readonly #cursors = new Map<string, string>();
+
+  /** @param redis a connection that is not closed here */
+  constructor(redis: Redis, store: JobStore, queue: JobQueue) {
+    this.#redis = redis;
+    this.#store = store;
+    this.#queue = queue;
   }
-  return lost;
+
+  /** Looks at the next jobs of each state and fails those that are lost with `worker_lost`; returns their ids. */
+  async next(): Promise<string[]> {
+    const lost: string[] = [];
+    for (const set of [this.#store.keys.running, this.#store.keys.queued]) {
+      for (const id of await this.#nextBatch(set)) {
+        if ((await this.#queue.whereabouts(id)) !== "over") continue;
+        const error = { code: "worker_lost", message: errorTable.worker_lost.message } as const;
+        if ((await this.#store.fail(id, error)) === "failed") lost.push(id);
+      }
+    }
+    return lost;
+  }
+
+  /** ZSCAN finds every member that is there from one start of it to the next, whatever comes and goes meanwhile. */
+  async #nextBatch(set: string): Promise<string[]> {
+    const cursor = this.#cursors.get(set) ?? "0";
+    const [next, membersAndScores] = await withRedis(() => this.#redis.zscan(set, cursor, "COUNT", BATCH));
+    this.#cursors.set(set, next);
+    return membersAndScores.filter((_, index) => index % 2 === 0);
+  }
 }

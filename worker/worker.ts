@@ -17,7 +17,7 @@ import { JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
 import { loadPresets } from "../shared/presets.ts";
 import { JobQueue } from "../shared/queue.ts";
-import { reconcileJobs } from "../shared/reconcile.ts";
+import { Reconciler } from "../shared/reconcile.ts";
 import { checkRedis, connectRedis } from "../shared/redis.ts";
 import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
@@ -99,10 +99,11 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const onError = (error: unknown): void => logger.warn({ err: error }, "a recurring task failed: it will be repeated");
   resources.defer(() => registry.withdraw(id));
   resources.use(periodically(async () => registry.announce(await describe()), HEARTBEAT_MS, onError));
+  const reconciler = new Reconciler(redis, store, jobQueue);
   resources.use(
     periodically(
       async () => {
-        const lost = await reconcileJobs(redis, store, jobQueue);
+        const lost = await reconciler.next();
         if (lost.length > 0) logger.warn({ jobs: lost }, "jobs were found that nobody has any more: they failed");
       },
       RECONCILE_MS,

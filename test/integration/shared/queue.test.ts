@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { QUEUE_NAME } from "../../../shared/keys.ts";
 import { workerSettings, type JobReference } from "../../../shared/queue.ts";
 import { readQueueDepth } from "../../../shared/queue-depth.ts";
-import { reconcileJobs } from "../../../shared/reconcile.ts";
+import { Reconciler } from "../../../shared/reconcile.ts";
 import { connected, done, requestOf } from "../../support/jobs.ts";
 import { openStore, QUEUE, type StoreBench } from "./store.ts";
 
@@ -70,9 +70,23 @@ test("jobs that BullMQ has given up are failed, others are left alone", async ()
   await bench.queue.remove(lost.id);
   await bench.store.claim(finished.id, { worker: "worker-2", token: "token-2" });
   await bench.store.finish(finished.id, "token-2", done("done"));
-  expect(await reconcileJobs(bench.redis, bench.store, bench.queue)).toEqual([lost.id]);
+  const reconciler = new Reconciler(bench.redis, bench.store, bench.queue);
+  expect(await reconciler.next()).toEqual([lost.id]);
   expect(await bench.store.get(lost.id)).toMatchObject({ state: "failed", error: { code: "worker_lost" } });
   expect(await bench.store.get(waiting.id)).toMatchObject({ state: "queued" });
   expect(await bench.store.get(finished.id)).toMatchObject({ state: "done" });
-  expect(await reconcileJobs(bench.redis, bench.store, bench.queue)).toEqual([]);
+  expect(await reconciler.next()).toEqual([]);
+});
+
+test("a job that BullMQ has given up is found behind any number of older ones that wait", async () => {
+  const waiting = 300;
+  for (let count = 0; count < waiting; count++) await bench.submit(requestOf({ priority: "low" }));
+  const lost = await bench.submit();
+  await bench.queue.remove(lost.id);
+  const reconciler = new Reconciler(bench.redis, bench.store, bench.queue);
+  const found: string[] = [];
+  // Each step looks at 100 places of Redis's table, which has 512 of them.
+  for (let step = 0; step < 6; step++) found.push(...(await reconciler.next()));
+  expect(found).toEqual([lost.id]);
+  expect((await readQueueDepth(bench.redis, QUEUE))[0]).toMatchObject({ state: "queued", jobs: waiting });
 });
