@@ -95,6 +95,12 @@ const variables = {
     meaning: "how long a worker that is told to stop lets running jobs finish, in milliseconds",
     schema: whole(0, 86_400_000),
   },
+  LONGSHORE_IMAGE_CACHE_BYTES: {
+    default: "",
+    meaning:
+      "what a worker's images may take on its disk, in bytes; those least recently used go first. No limit if not set",
+    schema: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  },
   LONGSHORE_PLATFORM: {
     default: "",
     meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
@@ -177,6 +183,8 @@ export interface Config {
   readonly slots: number;
   readonly idBase: number;
   readonly drainMs: number;
+  /** What the image store may hold; undefined: no limit. */
+  readonly imageCacheBytes: number | undefined;
   /** Of images that are pulled; undefined: the machine's own. */
   readonly platform:
     { readonly os: string; readonly architecture: string; readonly variant: string | undefined } | undefined;
@@ -244,6 +252,7 @@ function assemble(values: Values, maxima: Limits): Config {
     slots: values.LONGSHORE_SLOTS ?? availableParallelism(),
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
+    imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
     platform: values.LONGSHORE_PLATFORM,
     insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
     registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,

@@ -7,21 +7,37 @@
  *   node worker/commands/images.ts build [--verbose] NAME… | --all
  *   node worker/commands/images.ts pull REFERENCE…
  *   node worker/commands/images.ts push IMAGE [DESTINATION]
+ *   node worker/commands/images.ts import PATH [--name NAME]
+ *   node worker/commands/images.ts export IMAGE… -o PATH
+ *   node worker/commands/images.ts inspect | history | rm IMAGE…
+ *   node worker/commands/images.ts gc
  *
  * Results go to stdout, progress and errors to stderr; exit code 1 when something failed.
  */
 import { Command } from "commander";
 import { buildCommand } from "./images/build.ts";
+import { exportCommand } from "./images/export.ts";
+import { collectCommand } from "./images/gc.ts";
+import { historyCommand } from "./images/history.ts";
+import { importCommand } from "./images/import.ts";
+import { inspectCommand } from "./images/inspect.ts";
 import { listCommand } from "./images/list.ts";
 import { pullCommand } from "./images/pull.ts";
 import { pushCommand } from "./images/push.ts";
+import { removeCommand } from "./images/rm.ts";
 
 const program = new Command("images")
   .description("the images stored on this machine")
   .addCommand(listCommand(), { isDefault: true })
   .addCommand(buildCommand())
   .addCommand(pullCommand())
-  .addCommand(pushCommand());
+  .addCommand(pushCommand())
+  .addCommand(importCommand())
+  .addCommand(exportCommand())
+  .addCommand(inspectCommand())
+  .addCommand(historyCommand())
+  .addCommand(removeCommand())
+  .addCommand(collectCommand());
 
 try {
   await program.parseAsync();

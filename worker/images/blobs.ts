@@ -85,32 +85,40 @@ export class BlobStore {
 }
 
 /**
- * Writes a stream to a file, which has to be what was announced.
- * @throws when digest or size are different, reading stops as soon as there is too much; or when the stream fails.
- *   The file is gone then
+ * Passes a stream on, and fails unless it turns out to be what was announced; as soon as there is too much.
+ * @throws when digest or size are different
+ */
+export async function* verifyBlob(
+  source: AsyncIterable<Uint8Array>,
+  { digest, size }: BlobIdentity,
+): AsyncGenerator<Uint8Array, void> {
+  const hash = createHash("sha256");
+  let received = 0;
+  for await (const piece of source) {
+    received += piece.length;
+    if (received > size) throw new Error(`blob ${digest} is larger than the ${size} bytes that were announced`);
+    hash.update(piece);
+    yield piece;
+  }
+  if (received < size) throw new Error(`blob ${digest} ended after ${received} of the ${size} bytes announced`);
+  const actual = `sha256:${hash.digest("hex")}`;
+  if (actual !== digest) throw new Error(`blob ${digest} has the digest ${actual}: it was damaged or exchanged`);
+}
+
+/**
+ * Writes a stream to a file, which has to be what was announced, see {@link verifyBlob}.
+ * @throws when it is not, or the stream fails. The file is gone then
  */
 export async function receiveBlob(
   source: Readable,
-  { digest, size }: BlobIdentity,
+  identity: BlobIdentity,
   path: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const hash = createHash("sha256");
-  let received = 0;
-  async function* measure(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const piece of pieces) {
-      received += piece.length;
-      if (received > size) throw new Error(`blob ${digest} is larger than the ${size} bytes that were announced`);
-      hash.update(piece);
-      yield piece;
-    }
-  }
   const file = createWriteStream(path, { mode: 0o600 });
   try {
-    await pipeline(source, measure, file, { ...(signal && { signal }) });
-    if (received < size) throw new Error(`blob ${digest} ended after ${received} of the ${size} bytes announced`);
-    const actual = `sha256:${hash.digest("hex")}`;
-    if (actual !== digest) throw new Error(`blob ${digest} has the digest ${actual}: it was damaged or exchanged`);
+    const verified = (pieces: AsyncIterable<Uint8Array>) => verifyBlob(pieces, identity);
+    await pipeline(source, verified, file, { ...(signal && { signal }) });
     await using handle = await open(path, "r");
     await handle.sync();
   } catch (error) {

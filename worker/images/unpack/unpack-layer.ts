@@ -9,18 +9,15 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream, openSync } from "node:fs";
-import { PassThrough, type Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip, createZstdDecompress } from "node:zlib";
 import { SystemCallError } from "../../linux/errno.ts";
 import { syncFileSystem } from "../../linux/files.ts";
 import type { Digest } from "../digest.ts";
 import type { Compression } from "../oci.ts";
+import { decompress, isDecompressionError, PIECE_BYTES } from "./decompress.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { LayerLimits } from "./limits.ts";
 import { LayerRefusal, showPath } from "./refusal.ts";
 import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
-import { splitFrames } from "./zstd-frames.ts";
 
 /** What is to be unpacked, and where. */
 export interface UnpackTask {
@@ -41,9 +38,6 @@ export type UnpackResult =
   | { readonly kind: "refused"; readonly reason: string }
   /** The host is. */
   | { readonly kind: "failed"; readonly reason: string };
-
-/** Of a piece of the tar: large enough to make turns of the event loop rare, small enough for the CPU's cache. */
-const PIECE_BYTES = 256 * 1024;
 
 /** Unpacks a layer. The thread's umask has to be 0. Never throws for what a layer holds. */
 export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
@@ -67,8 +61,7 @@ async function unpack({ blob, compression, diffId, directory, limits }: UnpackTa
   const hash = createHash("sha256");
   let bytes = 0;
   const source = createReadStream(blob, { highWaterMark: PIECE_BYTES });
-  const compressed = compression === "zstd" ? splitFrames(source) : source;
-  await pipeline(compressed, decompress(compression), async (pieces: AsyncIterable<Buffer>) => {
+  await decompress(source, compression, async (pieces: AsyncIterable<Buffer>) => {
     for await (const piece of pieces) {
       bytes += piece.length;
       if (bytes > limits.bytesMax) throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`);
@@ -82,27 +75,6 @@ async function unpack({ blob, compression, diffId, directory, limits }: UnpackTa
   if (digest !== diffId) throw new LayerRefusal(`its tar has the digest ${digest}, its image says ${diffId}`);
   syncFileSystem(root);
   return { kind: "unpacked", bytes, entries: visitor.entries };
-}
-
-function decompress(compression: Compression): Transform {
-  // What the next piece is inflated into while this one is worked on.
-  const options = { chunkSize: PIECE_BYTES, readableHighWaterMark: 4 * PIECE_BYTES };
-  switch (compression) {
-    case "none":
-      return new PassThrough({ highWaterMark: 4 * PIECE_BYTES });
-    case "gzip":
-      return createGunzip(options);
-    case "zstd":
-      // The window, and so the memory, is 128 MiB at most, and 8 MiB with the usual levels: zstd's own default limit.
-      return createZstdDecompress(options);
-    default:
-      return compression satisfies never;
-  }
-}
-
-function isDecompressionError(error: unknown): error is Error {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return code.startsWith("Z_") || code.startsWith("ZSTD_");
 }
 
 /** Counts entries, and says of what is wrong at which entry it is. */

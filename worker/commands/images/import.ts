@@ -1,0 +1,25 @@
+import { Command } from "commander";
+import { loadConfig } from "../../../shared/config.ts";
+import { importImages } from "../../images/archive/import.ts";
+import { hostPlatform } from "../../images/registry/platform.ts";
+import { Interruption } from "./interruption.ts";
+import { openStore } from "./open-store.ts";
+import { megabytes, summarize } from "./summary.ts";
+
+export function importCommand(): Command {
+  return new Command("import")
+    .description(
+      "take images from an OCI layout (directory or tar), a docker save archive, or a root file system's tar",
+    )
+    .argument("<path>", "the directory or tar; a tar may be compressed by gzip or zstd")
+    .option("--name <name>", "what to call the image; needed where the file does not say")
+    .action(async (path: string, { name }: { name?: string }) => {
+      const platform = loadConfig(process.env).platform ?? hostPlatform();
+      const store = await openStore();
+      using interruption = new Interruption();
+      const images = await importImages(store, path, { name, platform, signal: interruption.signal });
+      for (const { reference, digest, layers, bytes } of images.map(summarize)) {
+        console.log(`${reference}: ${digest}, ${layers} layers, ${megabytes(bytes)}`);
+      }
+    });
+}

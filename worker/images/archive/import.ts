@@ -1,0 +1,111 @@
+/**
+ * Images from files. What a file is, its content says:
+ *
+ *   directory with oci-layout and index.json     OCI image layout
+ *   tar with them                                the same, and what `docker save` writes since version 25
+ *   tar with manifest.json                       `docker save` before, `podman save`, `skopeo copy … docker-archive:`
+ *   any other tar                                a root file system: one layer
+ *
+ * Tars may be compressed. An archive of images that is gets decompressed into the store's staging directory first,
+ * because its files are needed in another order than they are in; a root file system is not, its bytes are the blob.
+ */
+import { randomUUID } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { Platform } from "../registry/platform.ts";
+import type { ImageStore, StoredImage } from "../store.ts";
+import { decompress } from "../unpack/decompress.ts";
+import { LAYER_LIMITS } from "../unpack/limits.ts";
+import { type ArchiveFiles, DirectoryFiles } from "./archive-files.ts";
+import { compressionOfFile } from "./compression.ts";
+import { imagesOfDockerArchive, isDockerArchive } from "./docker-archive.ts";
+import { type ArchivedImage, imagesOfLayout, isLayout } from "./oci-layout.ts";
+import { imageOfRootFileSystem } from "./root-file-system.ts";
+import { TarFiles } from "./tar-files.ts";
+
+export interface ImportOptions {
+  /** What the image is called here; needed where the file does not say, and possible where it has one image only. */
+  readonly name?: string | undefined;
+  /** Which image is taken of those for several platforms. */
+  readonly platform: Platform;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Imports all images of a file or directory.
+ * @throws when it is none of what can be imported, or something is wrong with it; images before that stay
+ */
+export async function importImages(store: ImageStore, path: string, options: ImportOptions): Promise<StoredImage[]> {
+  await using addition = await store.beginAddition(options.signal);
+  await using resources = new AsyncDisposableStack();
+  const archived = await openArchive(store, path, options, resources);
+  const imported: StoredImage[] = [];
+  for (const [image, name] of nameImages(archived, path, options.name)) {
+    imported.push(await image.add(addition, name, options.signal));
+  }
+  return imported;
+}
+
+async function openArchive(
+  store: ImageStore,
+  path: string,
+  { platform, signal }: ImportOptions,
+  resources: AsyncDisposableStack,
+): Promise<ArchivedImage[]> {
+  if ((await stat(path)).isDirectory()) {
+    const files = new DirectoryFiles(path);
+    if (!(await isLayout(files)))
+      throw new Error(
+        `${path} is no OCI image layout: it has no oci-layout and index.json; of a root file system, make a tar`,
+      );
+    return imagesOfLayout(files, platform);
+  }
+  const compression = await compressionOfFile(path);
+  const plain = compression === "none" ? path : join(store.directory, "staging", `${randomUUID()}.tar`);
+  if (plain !== path) {
+    resources.defer(() => rm(plain, { force: true }));
+    const write = (pieces: AsyncIterable<Buffer>): Promise<void> =>
+      pipeline(pieces, limited(path), createWriteStream(plain, { mode: 0o600 }));
+    await decompress(createReadStream(path), compression, write, signal);
+  }
+  return (await imagesOf(await TarFiles.read(plain), platform)) ?? [await imageOfRootFileSystem(path, signal)];
+}
+
+async function imagesOf(files: ArchiveFiles, platform: Platform): Promise<ArchivedImage[] | undefined> {
+  if (await isLayout(files)) return imagesOfLayout(files, platform);
+  if (await isDockerArchive(files)) return imagesOfDockerArchive(files);
+  return undefined;
+}
+
+/** An answer to compression bombs. */
+function limited(path: string) {
+  return async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      if (bytes > LAYER_LIMITS.bytesMax)
+        throw new Error(
+          `${path} is larger than ${LAYER_LIMITS.bytesMax} bytes: decompress it yourself, if it should be`,
+        );
+      yield piece;
+    }
+  };
+}
+
+function nameImages(
+  images: readonly ArchivedImage[],
+  path: string,
+  name: string | undefined,
+): [ArchivedImage, string][] {
+  const [first, ...others] = images;
+  if (name !== undefined && first !== undefined) {
+    if (others.length === 0) return [[first, name]];
+    throw new Error(`${path} has ${images.length} images, which cannot all be ${name}: leave the name out`);
+  }
+  return images.map((image) => {
+    if (image.name === undefined) throw new Error(`${path} does not say what its image is called: say it with --name`);
+    return [image, image.name];
+  });
+}
