@@ -4,7 +4,7 @@
  *
  * One file per command under commands/. Words after `--` belong to the program that is run, not to us.
  */
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import { loadConfig } from "../../shared/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -29,6 +29,8 @@ const command = new Command("longshore")
   .description("run other people's programs, each in a container of its own")
   .helpCommand(false)
   .enablePositionalOptions()
+  // 1 could be a program's own exit code.
+  .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "longshore: ")) })
   .addHelpText("after", "\nLONGSHORE_URL names the API, LONGSHORE_API_KEY the key to use it with.");
 for (const subcommand of [
@@ -45,6 +47,8 @@ for (const subcommand of [
 try {
   await command.parseAsync(own);
 } catch (error) {
-  reportError(error);
   process.exitCode = exitCodes.ownFailure;
+  if (!(error instanceof CommanderError)) reportError(error);
+  // It has said what there is to say; 0 is for help that was asked for.
+  else if (error.exitCode === 0) process.exitCode = exitCodes.success;
 }
