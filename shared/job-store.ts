@@ -83,7 +83,10 @@ export interface StoredOutput {
   read(): AsyncGenerator<Buffer>;
 }
 
-/** A file is read in pieces of this size, so that no download holds a large one in memory. */
+/**
+ * A file is written and read in pieces of this size: no download holds a large one in memory, and no connection goes
+ * without a reply for as long as a large one takes.
+ */
 const CHUNK_BYTES = 256 * 1024;
 
 export class JobStore {
@@ -252,7 +255,13 @@ export class JobStore {
   async #storeOutputs(id: string, token: string, outputs: readonly OutputContent[]): Promise<void> {
     for (const { path, content } of outputs) {
       const value = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-      await withRedis(() => this.#redis.set(this.keys.output(id, token, path), value, "EX", this.#ttlSeconds));
+      const key = this.keys.output(id, token, path);
+      await withRedis(() => this.#redis.set(key, "", "EX", this.#ttlSeconds));
+      // By offset, not APPEND: a command that is sent again after a broken connection changes nothing.
+      for (let offset = 0; offset < value.byteLength; offset += CHUNK_BYTES) {
+        const piece = value.subarray(offset, offset + CHUNK_BYTES);
+        await withRedis(() => this.#redis.setrange(key, offset, piece));
+      }
     }
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { cancelJob } from "../../../shared/submit.ts";
 import { done, requestOf, resultOf, runByHand } from "../../support/jobs.ts";
@@ -71,6 +72,21 @@ describe("an attempt", () => {
     expect(await bench.store.finish(job.id, first.token, ending("late"))).toBe("lost");
     const output = await bench.store.output(job.id, "out.txt");
     expect(Buffer.concat(await Array.fromAsync(output.read())).toString()).toBe("right");
+  });
+
+  test("brings files back of any size, piece by piece", async () => {
+    const job = await bench.submit();
+    await bench.store.claim(job.id, first);
+    const contents = [0, 1, 256 * 1024, 1_000_001].map((bytes) => randomBytes(bytes));
+    const outputs = contents.map((content, index) => ({ path: String(index), content }));
+    await bench.store.finish(job.id, first.token, { ...done(""), outputs });
+    for (const { path, content } of outputs) {
+      const output = await bench.store.output(job.id, path);
+      expect(output.bytes).toBe(content.byteLength);
+      expect(content.equals(Buffer.concat(await Array.fromAsync(output.read())))).toBe(true);
+      const key = bench.store.keys.output(job.id, first.token, path);
+      expect(await bench.redis.ttl(key)).toBeGreaterThan(0);
+    }
   });
 
   test("finds a finished job finished, and one that never was gone", async () => {
