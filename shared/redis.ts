@@ -1,7 +1,6 @@
 /** Connections to Redis, and what a Redis must be for Longshore to trust it with jobs. */
 import { Redis, ReplyError, type RedisOptions } from "ioredis";
 import { LongshoreError } from "./errors.ts";
-import { reconnectWhenSilent, SILENCE_MS } from "./redis-silence.ts";
 
 /** Oldest Redis whose commands are used. */
 const MINIMUM_VERSION = "6.2";
@@ -14,8 +13,28 @@ const MINIMUM_VERSION = "6.2";
  * - `consumer` (worker): commands wait, and those that were on their way are sent again; every script a worker
  *   calls can bear that. BullMQ asks for the same settings.
  * - `subscriber`: as consumer; who uses it subscribes again itself, because it must know when that is done.
+ *
+ * A connection may also fall silent without being closed, e.g. when a machine in between forgets it: then nothing
+ * arrives any more, an error no more than anything else. So a server that owes a reply and sends nothing for the
+ * role's `socketTimeout` is treated as gone, and a connection that may have nothing to ask for pings
+ * ({@link keepAsking}). TCP's own keep-alive is no substitute: it gives up after minutes, and the kernel of a proxy
+ * answers it.
  */
 export type ConnectionRole = "producer" | "consumer" | "subscriber";
+
+/** For how long a connection may take to be made, and who has asked may be left without a word, in milliseconds. */
+const SILENCE_MS = 2000;
+
+/**
+ * The same for a worker, in milliseconds. It is longer, since a result of many megabytes takes its time on the way; and
+ * together with the ping's interval short enough for a lock to be renewed in time on the next connection (`renewLock`).
+ */
+const CONSUMER_SILENCE_MS = 4000;
+
+const PING_MS = 1000;
+
+/** BullMQ lets a command block for 10 s at most, and looks for itself after another one whether it still does. */
+const BLOCKING_SILENCE_MS = 12_000;
 
 const roleOptions = {
   producer: {
@@ -24,8 +43,8 @@ const roleOptions = {
     maxRetriesPerRequest: 0,
     socketTimeout: SILENCE_MS,
   },
-  consumer: { maxRetriesPerRequest: null },
-  subscriber: { maxRetriesPerRequest: null, autoResubscribe: false },
+  consumer: { maxRetriesPerRequest: null, socketTimeout: CONSUMER_SILENCE_MS },
+  subscriber: { maxRetriesPerRequest: null, socketTimeout: SILENCE_MS, autoResubscribe: false },
 } as const satisfies Record<ConnectionRole, RedisOptions>;
 
 /** Receives what goes wrong on a connection; ioredis goes on connecting by itself. */
@@ -33,7 +52,7 @@ export type ConnectionErrorHandler = (error: Error) => void;
 
 /** Opens a connection, which connects and reconnects by itself until it is told to `disconnect`. */
 export function connectRedis(url: string, role: ConnectionRole, onError: ConnectionErrorHandler): Redis {
-  const redis = new Redis(url, {
+  const redis = new Connection(url, {
     connectionName: `longshore-${role}`,
     connectTimeout: SILENCE_MS,
     // soon at first, since a restart of Redis takes less than a second; then calmly
@@ -41,9 +60,25 @@ export function connectRedis(url: string, role: ConnectionRole, onError: Connect
     ...roleOptions[role],
   });
   redis.on("error", onError);
-  // A producer's commands have a time limit each.
-  if (role !== "producer") reconnectWhenSilent(redis);
+  if (role !== "producer") keepAsking(redis);
   return redis;
+}
+
+class Connection extends Redis {
+  /** BullMQ makes its connection for blocking commands so; a server that lets such a command wait is not gone. */
+  override duplicate(overrides?: Partial<RedisOptions>): Redis {
+    return super.duplicate({ socketTimeout: BLOCKING_SILENCE_MS, ...overrides });
+  }
+}
+
+/** Pings as long as the connection is not closed: to a server that owes nothing no silence can be told from peace. */
+function keepAsking(redis: Redis): void {
+  const timer = setInterval(() => {
+    // What fails does so for the connection's sake, which reports it.
+    if (redis.status === "ready") redis.ping().catch(() => undefined);
+  }, PING_MS);
+  timer.unref();
+  redis.once("end", () => clearInterval(timer));
 }
 
 /** The server is not fit to hold jobs. */

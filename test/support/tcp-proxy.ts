@@ -1,35 +1,41 @@
+import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** What becomes of new connections: they work, are taken and never answered, or are closed at once. */
+export type Reception = "serve" | "ignore" | "refuse";
 
 /** A TCP proxy on loopback whose connections can fall silent, as those of a host that lost its power do. */
 export class TcpProxy implements AsyncDisposable {
   readonly port: number;
+  /** What becomes of new connections from now on. */
+  reception: Reception = "serve";
   readonly #server: Server;
-  readonly #sockets: Set<Socket>;
+  readonly #targetPort: number;
+  readonly #sockets = new Set<Socket>();
+  #connections = 0;
 
-  private constructor(server: Server, port: number, sockets: Set<Socket>) {
+  private constructor(server: Server, port: number, targetPort: number) {
     this.#server = server;
     this.port = port;
-    this.#sockets = sockets;
+    this.#targetPort = targetPort;
+    server.on("connection", (client) => this.#receive(client));
   }
 
   static async open(targetPort: number): Promise<TcpProxy> {
-    const sockets = new Set<Socket>();
-    const server = createServer((client) => {
-      const target = connect(targetPort, "127.0.0.1");
-      for (const socket of [client, target]) {
-        sockets.add(socket);
-        socket.on("error", () => undefined);
-        socket.on("close", () => sockets.delete(socket));
-      }
-      client.pipe(target).pipe(client);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
     const address = server.address();
     if (address === null || typeof address !== "object") throw new Error("the proxy has no port");
-    return new TcpProxy(server, address.port, sockets);
+    return new TcpProxy(server, address.port, targetPort);
   }
 
-  /** Lets nothing through the connections there are, without closing them; new ones work. */
+  /** Connections that were ever made to it. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Lets nothing through the connections there are, without closing them. */
   freeze(): void {
     for (const socket of this.#sockets) {
       socket.unpipe();
@@ -37,8 +43,44 @@ export class TcpProxy implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Closes the connections there are. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #receive(client: Socket): void {
+    this.#connections += 1;
+    this.#keep(client);
+    switch (this.reception) {
+      case "serve": {
+        const target = connect(this.#targetPort, "127.0.0.1");
+        this.#keep(target);
+        client.pipe(target).pipe(client);
+        // When one side is gone without a farewell, so is the other.
+        client.on("close", () => target.destroy());
+        target.on("close", () => client.destroy());
+        return;
+      }
+      case "ignore":
+        client.pause();
+        return;
+      case "refuse":
+        client.destroy();
+        return;
+      default:
+        this.reception satisfies never;
+    }
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#sockets.delete(socket));
   }
 }
