@@ -5,7 +5,7 @@
  *     │                          ├─ failed, may be retried ─▶ release        ─▶ retry
  *     │ canceled, finished,      ├─ stopped: canceled ──────▶ finish         ─▶ over
  *     ▼ gone                     ├─ stopped: drained ───────▶ release        ─▶ give back
- *   over                         └─ stopped: lock lost ─────▶ (say nothing)  ─▶ over
+ *   over                         └─ stopped: lock lost ─────▶ (say nothing)  ─▶ let go
  *
  * The attempt's token is known to nobody else. `finish` and `release` are refused when another attempt has claimed the
  * job since, so an attempt that goes on although it lost the job does no harm.
@@ -35,7 +35,7 @@ export interface AttemptContext extends JobContext {
 export type StopReason = "canceled" | "drained" | "lock lost";
 
 /** What BullMQ has to be told. */
-export type Verdict = "over" | "retry" | "give back";
+export type Verdict = "over" | "retry" | "give back" | "let go";
 
 /** A running attempt, and the way to stop it. */
 export class Attempt {
@@ -107,7 +107,7 @@ export class Attempt {
       case "drained":
         return await this.#release("give back");
       case "lock lost":
-        return "over";
+        return "let go";
       case undefined:
         throw new Error("a container was canceled and nobody had asked for it");
       default:

@@ -81,6 +81,11 @@ export class Consumer {
         case "give back":
           await job.moveToWait(token);
           throw new WaitingError();
+        case "let go":
+          // By our clock the lock has run out. If by Redis's it has not, nobody else would take the job for a while,
+          // or ever, if BullMQ were told that it is over; if it has, BullMQ refuses, which is all right, too.
+          await job.moveToWait(token).catch(() => undefined);
+          throw new WaitingError();
         default:
           return verdict satisfies never;
       }
