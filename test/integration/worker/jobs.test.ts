@@ -131,7 +131,8 @@ describe("a worker", () => {
     const [info, ...others] = await registry.list();
     expect(others).toEqual([]);
     const python = info?.images.find(({ reference }) => reference === "python");
-    expect(python).toMatchObject({ digest: (await data.images.resolve("python"))?.digest, layers: 2 });
+    const stored = await data.images.resolve("python");
+    expect(python).toMatchObject({ digest: stored?.digest, layers: stored?.layers.length });
   });
 
   it("is healthy, and has nothing but metrics to show", async () => {
