@@ -24,6 +24,7 @@ import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers
 import { Consumer } from "./consumer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
+import { collectGarbage } from "./images/garbage.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore } from "./images/store.ts";
 import { reportOutages } from "./outages.ts";
@@ -34,6 +35,9 @@ import { SlotPool } from "./slots.ts";
 
 /** How often jobs are looked for that everybody has lost; each worker does it. */
 const RECONCILE_MS = 30_000;
+
+/** How often images beyond LONGSHORE_IMAGE_CACHE_BYTES are removed. */
+const GARBAGE_MS = 300_000;
 
 /** A worker that takes jobs. */
 export interface RunningWorker {
@@ -110,6 +114,20 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       onError,
     ),
   );
+
+  const { imageCacheBytes } = config;
+  if (imageCacheBytes !== undefined) {
+    resources.use(
+      periodically(
+        async () => {
+          const report = await collectGarbage(images, { bytesMax: imageCacheBytes });
+          if (report !== undefined && report.layers + report.blobs > 0) logger.info(report, "images were removed");
+        },
+        GARBAGE_MS,
+        onError,
+      ),
+    );
+  }
 
   const consumer = new Consumer(
     { redis, queue, attempts },

@@ -137,8 +137,6 @@ class ShippedBuilder {
   async #make(name: string, digest: Digest, bases: ReadonlyMap<string, StoredImage>): Promise<StoredImage> {
     // What is in staging/ is garbage to a collection that runs meanwhile.
     await using _content = await this.#store.keepContent(this.#signal);
-    // Garbage collection clears staging/ of what nobody keeps.
-    await using _content = await this.#store.keepContent(this.#signal);
     // The lock is ours: whatever is here, a build left that was killed.
     const context = join(this.#store.directory, "staging", `context-${name}`);
     await rm(context, { recursive: true, force: true });

@@ -56,7 +56,9 @@ export async function performRun(
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
-  const program = await findProgram(request, context);
+  // Until nothing of the image is mounted any more, it is not removed.
+  await using leases = new AsyncDisposableStack();
+  const program = await findProgram(request, context, leases);
   if ("kind" in program) return program;
   const circumstances = { queuedMs, image: program.image.digest, worker: context.worker };
   try {
@@ -76,6 +78,7 @@ export async function performRun(
 async function findProgram(
   request: JobRequest,
   context: JobContext,
+  leases: AsyncDisposableStack,
 ): Promise<Program | Extract<JobOutcome, { kind: "failed" }>> {
   const preset = request.language === undefined ? undefined : context.presets.get(request.language);
   if (request.language !== undefined && preset === undefined) {
@@ -88,9 +91,9 @@ async function findProgram(
   }
   const reference = preset?.image ?? request.image ?? "";
   try {
-    const image = await context.images.resolve(reference);
-    context.onImageLookup(image === undefined ? "miss" : "hit");
-    if (image !== undefined) return { image, preset };
+    const lease = await context.images.lease(reference);
+    context.onImageLookup(lease === undefined ? "miss" : "hit");
+    if (lease !== undefined) return { image: leases.use(lease).image, preset };
   } catch (error) {
     context.onImageLookup("miss");
     return failed("image_unavailable", error instanceof Error ? error.message : String(error), "worthwhile");

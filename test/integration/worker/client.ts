@@ -68,6 +68,12 @@ export class Client implements AsyncDisposable {
     return this.#reports.get(id) ?? 0;
   }
 
+  /** How many connections are told of finished jobs: 1, when this one's own is. */
+  async listeners(): Promise<number> {
+    const [, count] = (await this.redis.pubsub("NUMSUB", this.store.keys.finishedChannel)) as [string, number];
+    return count;
+  }
+
   async #waitUntil(id: string, isReached: (job: Job) => boolean): Promise<Job> {
     for (;;) {
       const job = await this.store.get(id);

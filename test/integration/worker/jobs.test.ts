@@ -93,7 +93,7 @@ describe("a job", () => {
     const job = await client.run({ language: "bash", source: "true", files, limits: { diskBytes: 2_097_152 } });
     expect(job).toMatchObject({ state: "failed", attempt: 3, error: { code: "setup_failed" } });
     expect(job.error?.message).toMatch(/^the container could not be set up: files, step \d+: mkdirat: ENOSPC$/);
-    expect(client.reportsOf(job.id)).toBe(1);
+    await expect.poll(() => client.reportsOf(job.id)).toBe(1);
   });
 
   it.each([

@@ -89,6 +89,6 @@ describe("when the connections to Redis fall silent", { timeout: PATIENCE_MS }, 
     await expect.poll(async () => (await client.store.get(id))?.attempt, { timeout: PATIENCE_MS }).toBe(2);
     expect(await client.store.cancel(id)).toBe("requested");
     expect(await client.finished(id)).toMatchObject({ state: "canceled", attempt: 2 });
-    expect(client.reportsOf(id)).toBe(1);
+    await expect.poll(() => client.reportsOf(id)).toBe(1);
   });
 });

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
 import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
@@ -36,7 +36,8 @@ export class SlotContext implements Disposable {
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
   readonly #resources = new DisposableStack();
-  readonly #layers = new Map<string, MountedLayer>();
+  readonly #layers = new Map<string, { readonly layer: MountedLayer; readonly inode: bigint }>();
+  #layersMounted = 0;
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
   #ended = new DisposableStack();
@@ -143,8 +144,11 @@ export class SlotContext implements Disposable {
 
   /** A directory of the image store as an idmapped mount: one copy on disk serves the ids of every slot. */
   #mountedLayer(path: string): MountedLayer {
+    // An image may have been removed and pulled again since: same path, another directory. The mount holds the old one,
+    // so that its inode number is nobody else's.
+    const inode = statSync(path, { bigint: true }).ino;
     const known = this.#layers.get(path);
-    if (known !== undefined) return known;
+    if (known?.inode === inode) return known.layer;
     const name = cString(path);
     const tree = mustCall("open_tree", AT.AT_FDCWD, name, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC);
     const descriptor = this.#hold(tree, `layer ${path}`);
@@ -154,9 +158,9 @@ export class SlotContext implements Disposable {
     attributes.writeBigUInt64LE(BigInt(this.userNamespace.descriptor), 24);
     const empty = cString("");
     mustCall("mount_setattr", tree, empty, AT.AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES);
-    const layer = { descriptor, path: join(this.staging, "layers", String(this.#layers.size)) };
+    const layer = { descriptor, path: join(this.staging, "layers", String(this.#layersMounted++)) };
     if (this.host.overlay === "paths") attachAt(tree, layer.path);
-    this.#layers.set(path, layer);
+    this.#layers.set(path, { layer, inode });
     return layer;
   }
 
