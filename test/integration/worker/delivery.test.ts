@@ -64,7 +64,7 @@ describe("when a worker is killed in the middle of ten jobs", () => {
       expect(jobs.map(({ state, result }) => [state, result?.stdout.content])).toEqual(
         ids.map((_, n) => ["done", `${n}\n`]),
       );
-      expect(ids.map((id) => client.reportsOf(id))).toEqual(ids.map(() => 1));
+      await expect.poll(() => ids.map((id) => client.reportsOf(id))).toEqual(ids.map(() => 1));
       expect(await processesOf("0.3000")).toEqual([]);
     },
   );

@@ -55,7 +55,7 @@ describe("when the connections to Redis fall silent", { timeout: PATIENCE_MS }, 
     expect(await client.store.cancel(ids[1])).toBe("requested");
     expect(await client.finished(ids[1])).toMatchObject({ state: "canceled", attempt: 1 });
     expect(await client.finished(ids[0])).toMatchObject({ state: "done", attempt: 1 });
-    expect(ids.map((id) => client.reportsOf(id))).toEqual([1, 1]);
+    await expect.poll(() => ids.map((id) => client.reportsOf(id))).toEqual([1, 1]);
   });
 
   it("and new ones do so while they are made, too, work goes on as soon as one is answered", async () => {

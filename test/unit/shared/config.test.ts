@@ -141,7 +141,7 @@ test("the table for the README has a line for each variable and a default that i
   const [, , ...rows] = renderVariableTable().split("\n");
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
   const environment = Object.fromEntries(cells.map(([, name = "", value = ""]) => [name, value]));
-  expect(Object.keys(environment)).toHaveLength(22 + limitNames.length);
+  expect(Object.keys(environment)).toHaveLength(23 + limitNames.length);
   expect(loadConfig(environment)).toEqual(loadConfig({}));
   expect(cells.every(([, , , meaning = ""]) => meaning.length > 0)).toBe(true);
 });
