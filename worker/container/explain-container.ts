@@ -50,7 +50,7 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     staging,
     layers: layers.map((layer, index) => ({
       descriptor: held(layerName(layer)),
-      path: join(staging, "layers", `${index}`),
+      path: `layers/${index}`,
     })),
     cgroup: entry,
   };

@@ -38,9 +38,9 @@ export const sampleSlot: SlotFacts = {
   hostNetwork: { kind: "held", descriptor: 42, text: "network namespace of the worker" },
   staging: "/data/staging",
   layers: [
-    { descriptor: { kind: "held", descriptor: 50, text: "init layer" }, path: "/data/staging/layers/0" },
-    { descriptor: { kind: "held", descriptor: 51, text: "top" }, path: "/data/staging/layers/1" },
-    { descriptor: { kind: "held", descriptor: 52, text: "base" }, path: "/data/staging/layers/2" },
+    { descriptor: { kind: "held", descriptor: 50, text: "init layer" }, path: "layers/0" },
+    { descriptor: { kind: "held", descriptor: 51, text: "top" }, path: "layers/1" },
+    { descriptor: { kind: "held", descriptor: 52, text: "base" }, path: "layers/2" },
   ],
   cgroup: { processFiles: ["/cgroup/memory/c/cgroup.procs", "/cgroup/pids/c/cgroup.procs"] },
 };

@@ -21,7 +21,7 @@ export interface HostFacts {
 /** A read-only layer as the slot sees it: idmapped into the slot's range of ids. */
 export interface MountedLayer {
   readonly descriptor: HeldDescriptor;
-  /** Where it is mounted in the slot's mount namespace; used where `overlay` is `paths`. */
+  /** Where it is attached below the staging directory; used where `overlay` is `paths`. */
   readonly path: string;
 }
 

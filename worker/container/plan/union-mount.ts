@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { FSCONFIG, FSMOUNT, FSOPEN, MNT, MOUNT_ATTR, MS, O, OPEN_TREE } from "../../linux/constants.ts";
 import type { ContainerSpec } from "../spec.ts";
 import { flags, mode, NULL, resultOf, string } from "./arguments.ts";
@@ -14,8 +13,8 @@ export interface UnionMount {
   readonly scratch: Step;
   /** The overlay's upper directory; undefined under a read-only root. */
   readonly upper: Step | undefined;
-  /** Where the scratch is mounted in the slot's mount namespace; used where the host's overlays take paths. */
-  readonly scratchPath: string;
+  /** The scratch once more, a detached mount to be attached for later runs: where layers are named by path. */
+  readonly kept: Step | undefined;
 }
 
 /** The root is trusted with neither devices nor set-user-id bits: images are strangers' work, too. */
@@ -40,27 +39,25 @@ export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
         gid: slot.idBase + owner.gid,
       });
   const upper = spec.rootfs === "writable" ? makeUpper(step, scratch, slot) : undefined;
-  const scratchPath = join(slot.staging, spec.keepLayerAs ?? "scratch");
   const options = spec.build === undefined ? [] : PLAIN_LAYER;
-  const root =
-    host.overlay === "descriptors"
-      ? overlayOfDescriptors(step, slot, upper, options)
-      : overlayOfPaths(step, slot, upper, options, {
-          mount: scratch,
-          path: scratchPath,
-          isKept: spec.keepLayerAs !== undefined,
-        });
-  return { root, scratch, upper: upper?.directory, scratchPath };
+  if (host.overlay === "descriptors") {
+    const root = overlayOfDescriptors(step, slot, upper, options);
+    return { root, scratch, upper: upper?.directory, kept: undefined };
+  }
+  prepareStaging(step, slot);
+  if (upper === undefined) {
+    return { root: overlayOfPaths(step, slot, options), scratch, upper: undefined, kept: undefined };
+  }
+  moveToPath(step, resultOf(scratch), SCRATCH);
+  const root = overlayOfPaths(step, slot, [`upperdir=${SCRATCH}/upper`, `workdir=${SCRATCH}/work`, ...options]);
+  // What has been detached cannot be attached again; a clone that never was, can.
+  const kept = spec.keepLayerAs === undefined ? undefined : cloneDirectory(step, SCRATCH);
+  step("umount2", string(SCRATCH), flags(MNT, "MNT_DETACH"));
+  return { root, scratch, upper: upper.directory, kept };
 }
 
 function cloneDirectory(step: StepWriter, path: string): Step {
   return step("open_tree", HERE, string(path), flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC"));
-}
-
-interface Scratch {
-  readonly mount: Step;
-  readonly path: string;
-  readonly isKept: boolean;
 }
 
 interface Upper {
@@ -102,29 +99,25 @@ function overlayOfDescriptors(
   return step("fsmount", resultOf(overlay), flags(FSMOUNT, "FSMOUNT_CLOEXEC"), ROOT_ATTRIBUTES);
 }
 
+/** Mount points in the staging directory. */
+const ROOT = "root";
+const SCRATCH = "scratch";
+
 /**
  * Before Linux 6.15 the directories of an overlay have to be in the mounter's mount namespace, and before 6.5 all its
- * options have to fit one page. The slot has a mount namespace of its own: the scratch is attached there while the
- * overlay is made, or for as long as its layer is kept.
+ * options have to fit one page. The slot has a mount namespace of its own, where the scratch is attached while the
+ * overlay is made; and its thread a working directory of its own, which keeps the names of many layers short.
  */
-function overlayOfPaths(
-  step: StepWriter,
-  slot: SlotFacts,
-  upper: Upper | undefined,
-  plain: readonly string[],
-  scratch: Scratch,
-): Step {
-  const rootPath = join(slot.staging, "root");
-  const options = [`lowerdir=${slot.layers.map((layer) => layer.path).join(":")}`, ...plain];
-  if (upper !== undefined) {
-    step.mayFail("mkdirat", HERE, string(scratch.path), mode(0o755));
-    moveToPath(step, resultOf(scratch.mount), scratch.path);
-    options.push(`upperdir=${scratch.path}/upper`, `workdir=${scratch.path}/work`);
-  }
-  const attributes = flags(MS, "MS_NODEV", "MS_NOSUID");
-  step("mount", string("overlay"), string(rootPath), string("overlay"), attributes, string(options.join(",")));
-  const root = step("open_tree", HERE, string(rootPath), flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC"));
-  step("umount2", string(rootPath), flags(MNT, "MNT_DETACH"));
-  if (upper !== undefined && !scratch.isKept) step("umount2", string(scratch.path), flags(MNT, "MNT_DETACH"));
+function prepareStaging(step: StepWriter, slot: SlotFacts): void {
+  step("chdir", string(slot.staging));
+  // What a plan that failed half-way has left attached.
+  for (const path of [ROOT, SCRATCH]) step.mayFail("umount2", string(path), flags(MNT, "MNT_DETACH"));
+}
+
+function overlayOfPaths(step: StepWriter, slot: SlotFacts, options: readonly string[]): Step {
+  const data = [`lowerdir=${slot.layers.map((layer) => layer.path).join(":")}`, ...options].join(",");
+  step("mount", string("overlay"), string(ROOT), string("overlay"), flags(MS, "MS_NODEV", "MS_NOSUID"), string(data));
+  const root = cloneDirectory(step, ROOT);
+  step("umount2", string(ROOT), flags(MNT, "MNT_DETACH"));
   return root;
 }

@@ -100,8 +100,10 @@ export class SlotContext implements Disposable {
     this.release(name);
     if (mounts.upper === undefined) return;
     const descriptor = slotSteps.release(mounts.upper);
-    const mount = slotSteps.release(mounts.scratch);
-    const path = `${mounts.scratchPath}/upper`;
+    const mount = slotSteps.release(mounts.kept ?? mounts.scratch);
+    const mountPoint = `kept/${name}`;
+    if (mounts.kept !== undefined) attachAt(mount, join(this.staging, mountPoint));
+    const path = `${mountPoint}/upper`;
     this.#kept.set(name, { layer: { descriptor: { kind: "held", descriptor, text: `layer ${name}` }, path }, mount });
   }
 
@@ -112,7 +114,7 @@ export class SlotContext implements Disposable {
     this.#kept.delete(name);
     closeSync(kept.layer.descriptor.descriptor);
     closeSync(kept.mount);
-    if (this.host.overlay === "paths") detach(dirname(kept.layer.path));
+    if (this.host.overlay === "paths") detach(join(this.staging, dirname(kept.layer.path)));
   }
 
   [Symbol.dispose](): void {
@@ -131,7 +133,7 @@ export class SlotContext implements Disposable {
     const [none, root, staging, tmpfs] = [cString("none"), cString("/"), cString(this.staging), cString("tmpfs")];
     mustCall("mount", none, root, 0, MS.MS_REC | MS.MS_PRIVATE, 0);
     mustCall("mount", tmpfs, staging, tmpfs, MS.MS_NOSUID | MS.MS_NODEV, 0);
-    for (const name of ["root", "scratch", "layers"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
+    for (const name of ["root", "scratch", "layers", "kept"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
     writeFileSync(join(this.staging, "nothing"), "", { mode: 0o444 });
   }
