@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../shared/config.ts";
-import { ContainerRuntime } from "../../worker/container/runtime.ts";
-import type { Slot } from "../../worker/container/slot.ts";
+import { detectCgroups } from "../../worker/cgroup/detect.ts";
+import type { HostFacts } from "../../worker/container/plan/facts.ts";
+import { ContainerRuntime, inspectHost } from "../../worker/container/runtime.ts";
+import { Slot } from "../../worker/container/slot.ts";
 import type { ContainerResult, ContainerSpec, Layer, RunResult } from "../../worker/container/spec.ts";
 import { ImageStore } from "../../worker/images/store.ts";
 
@@ -25,13 +27,16 @@ export class TestSlot implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  static async open(image = "python"): Promise<TestSlot> {
+  /** @param host what is to be believed about the machine, instead of what is found out */
+  static async open(image = "python", host: Partial<HostFacts> = {}): Promise<TestSlot> {
     await using resources = new AsyncDisposableStack();
     const dataDirectory = mkdtempSync(join(tmpdir(), "longshore-slot-"));
     resources.defer(() => rmSync(dataDirectory, { recursive: true }));
     const worker = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase: ID_BASE, worker }));
-    const slot = resources.use(await runtime.openSlot(0));
+    resources.use(new ContainerRuntime({ dataDirectory, idBase: ID_BASE, worker }));
+    const cgroups = { layout: detectCgroups(), worker };
+    const facts = { ...inspectHost(), ...host };
+    const slot = resources.use(await Slot.open({ index: 0, idBase: ID_BASE, dataDirectory, cgroups, host: facts }));
     const store = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
     const stored = await store.resolve(image);
     if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);

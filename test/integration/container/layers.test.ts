@@ -1,0 +1,79 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { probeOverlay } from "../../../worker/container/overlay-support.ts";
+import type { Layer } from "../../../worker/container/spec.ts";
+import { TestSlot, text } from "../../support/container.ts";
+
+/** Every kernel takes paths; from one that takes descriptors, both are asked for. */
+const waysToStack = probeOverlay() === "descriptors" ? (["descriptors", "paths"] as const) : (["paths"] as const);
+
+/** With names of full length these would not fit into the page that mount(2) takes. */
+const MANY_LAYERS = 100;
+
+const directory = mkdtempSync(join(tmpdir(), "longshore-layers-"));
+const manyLayers = Array.from({ length: MANY_LAYERS }, (_, index): Layer => {
+  const path = join(directory, String(index));
+  mkdirSync(path);
+  writeFileSync(join(path, "topmost"), `${index}\n`);
+  writeFileSync(join(path, `from-${index}`), "");
+  return { kind: "directory", path };
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** What is mounted in the mount namespaces of all threads, the slot's among them. */
+function mounts(): string[] {
+  const tasks = readdirSync("/proc/self/task");
+  return tasks.flatMap((task) => readFileSync(`/proc/self/task/${task}/mountinfo`, "utf8").split("\n")).toSorted();
+}
+
+describe.each(waysToStack)("layers stacked by %s", (overlay) => {
+  let slot: TestSlot;
+  beforeAll(async () => {
+    slot = await TestSlot.open("python", { overlay });
+  });
+  afterAll(() => slot[Symbol.asyncDispose]());
+
+  it.each(["writable", "readonly"] as const)("may be many, the last on top, under a %s root", async (rootfs) => {
+    const layers = [...slot.layers, ...manyLayers];
+    const result = await slot.bash("cat /topmost; ls / | grep -c from-; touch /work/new; echo $?", { layers, rootfs });
+    expect(text(result.stdout)).toBe(`${MANY_LAYERS - 1}\n${MANY_LAYERS}\n0\n`);
+  });
+
+  it("may be kept ones, also two at once and over one another", async () => {
+    await slot.bash("echo one > first; echo one > both", { keepLayerAs: "one" });
+    const one: Layer = { kind: "kept", name: "one" };
+    await slot.bash("cat first > second; echo two > both", { layers: [...slot.layers, one], keepLayerAs: "two" });
+    const layers: Layer[] = [...slot.layers, one, { kind: "kept", name: "two" }];
+    const result = await slot.bash("cat first second both; echo three > both", { layers });
+    expect(text(result.stdout)).toBe("one\none\ntwo\n");
+    expect(text((await slot.bash("cat both", { layers })).stdout)).toBe("two\n");
+    for (const name of ["one", "two"]) await slot.slot.release(name);
+  });
+
+  it("are not mounted any more when the run that was to keep one was canceled or could not begin", async () => {
+    await slot.bash("true");
+    const before = mounts();
+    const cancel = new AbortController();
+    const running = slot.attempt(slot.spec(["sleep", "100"], { keepLayerAs: "canceled" }), cancel.signal);
+    cancel.abort();
+    expect(await running).toEqual({ kind: "canceled" });
+    const full = { diskBytes: 4096 };
+    const files = [{ path: "too-large", content: Buffer.alloc(1 << 20), executable: false }];
+    const failed = await slot.attempt(slot.spec(["true"], { keepLayerAs: "failed", limits: full, files }));
+    expect(failed).toMatchObject({ kind: "failed", purpose: "files" });
+    expect(mounts()).toEqual(before);
+  });
+
+  it("are let go of when a kept one is released", async () => {
+    await slot.bash("true");
+    const before = mounts();
+    await slot.bash("echo built > program", { keepLayerAs: "build" });
+    await slot.bash("echo again > program", { keepLayerAs: "build" });
+    await slot.slot.release("build");
+    expect(mounts()).toEqual(before);
+    const layers: Layer[] = [...slot.layers, { kind: "kept", name: "build" }];
+    await expect(slot.attempt(slot.spec(["true"], { layers }))).rejects.toThrow("keeps no layer named build");
+  });
+});
