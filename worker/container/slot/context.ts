@@ -160,8 +160,8 @@ export class SlotContext implements Disposable {
     attributes.writeBigUInt64LE(BigInt(this.userNamespace.descriptor), 24);
     const empty = cString("");
     mustCall("mount_setattr", tree, empty, AT.AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES);
-    const layer = { descriptor, path: join(this.staging, "layers", String(this.#layersMounted++)) };
-    if (this.host.overlay === "paths") attachAt(tree, layer.path);
+    const layer = { descriptor, path: `layers/${this.#layersMounted++}` };
+    if (this.host.overlay === "paths") attachAt(tree, join(this.staging, layer.path));
     this.#layers.set(path, { layer, inode });
     return layer;
   }
