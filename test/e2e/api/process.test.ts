@@ -1,55 +1,14 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { freePort, startRedis, type RedisServer } from "../../support/redis.ts";
 import { program } from "../../support/api.ts";
-
-const MAIN = join(import.meta.dirname, "../../../services/api/main.ts");
+import { startApiProcess, type ApiProcess } from "../../support/api-process.ts";
 
 let redis: RedisServer;
 beforeAll(async () => void (redis = await startRedis()));
 afterAll(async () => await redis.stop());
 
-interface ApiProcess extends AsyncDisposable {
-  readonly lines: readonly string[];
-  /** Lines of stderr. */
-  readonly complaints: readonly string[];
-  readonly exited: Promise<number | null>;
-  kill(signal: NodeJS.Signals): void;
-  /** The URL that it listens on, once it does. */
-  listening(): Promise<string>;
-}
-
-function start(environment: Record<string, string>): ApiProcess {
-  const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env["PATH"], LONGSHORE_PORT: "0", REDIS_URL: redis.url, ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const lines: string[] = [];
-  const complaints: string[] = [];
-  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
-  createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
-  const exited = once(child, "close").then(() => child.exitCode);
-  return {
-    lines,
-    complaints,
-    exited,
-    kill: (signal) => void child.kill(signal),
-    async listening() {
-      return await vi.waitFor(() => {
-        const [, url] = /"url":"([^"]+)"/.exec(lines.join("\n")) ?? [];
-        if (url === undefined) throw new Error(`not listening: ${[...lines, ...complaints].join("\n")}`);
-        return url;
-      }, 20_000);
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await exited;
-    },
-  };
-}
+const start = (environment: Readonly<Record<string, string>>): ApiProcess =>
+  startApiProcess({ REDIS_URL: redis.url, ...environment });
 
 describe("a start is refused, with a line that says why,", () => {
   test("for variables that are unknown or malformed: all of them", async () => {

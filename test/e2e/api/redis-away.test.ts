@@ -3,6 +3,7 @@ import type { Job } from "../../../shared/job.ts";
 import { program, startApi, type RunningApi } from "../../support/api.ts";
 import { connected, done, runByHand } from "../../support/jobs.ts";
 import { startRedis, type RedisServer } from "../../support/redis.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 import { JobStore } from "../../../shared/job-store.ts";
 
 let redis: RedisServer;
@@ -96,6 +97,22 @@ test("a Redis that accepts connections and is silent is away", async () => {
   expect((await api.post(program)).status).toBe(503);
   redis.resume();
   await untilBack();
+});
+
+// A wait looks at the record once more when it is over: the limit is what tells this from news.
+test("who waits is told although the connection for news has fallen silent", { timeout: 30_000 }, async () => {
+  await using proxy = await TcpProxy.open(redis.port);
+  await using silent = await startApi(`redis://127.0.0.1:${proxy.port}`);
+  const { id } = await silent.accept();
+  const waiting = silent.fetch(`/v1/jobs/${id}?wait=60`);
+  await vi.waitFor(async () =>
+    expect(await (await silent.fetch("/metrics")).text()).toContain('longshore_waiting_jobs{service="api"} 1'),
+  );
+  proxy.freeze();
+  const connection = await connected(redis.url, "consumer");
+  await runByHand(new JobStore({ redis: connection, queue: "longshore", resultTtlSeconds: 60 }), id, done("42\n"));
+  connection.disconnect();
+  expect(((await (await waiting).json()) as Job).state).toBe("done");
 });
 
 test("every job that was accepted while Redis came and went is there", async () => {
