@@ -1,14 +1,7 @@
 import { createHash } from "node:crypto";
+import type { Digest } from "../../shared/digest.ts";
 
-/** A content address: `sha256:` and 64 lower-case hexadecimal digits (OCI image spec, "Digests"). */
-export type Digest = `sha256:${string}`;
-
-const PATTERN = /^sha256:[0-9a-f]{64}$/;
-
-/** Whether `text` is a well-formed sha256 digest, the only algorithm that the store keeps. */
-export function isDigest(text: string): text is Digest {
-  return PATTERN.test(text);
-}
+export { type Digest, isDigest } from "../../shared/digest.ts";
 
 /** The digest of bytes held in memory. */
 export function digestOf(content: Uint8Array | string): Digest {

@@ -4,7 +4,7 @@ import { chmod, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { resolveIn } from "../../../worker/images/dockerfile/file-tree.ts";
+import { resolveIn } from "../../../worker/images/tree/file-tree.ts";
 import { describeLayer } from "../../../worker/images/layer-tar.ts";
 import type { StoredImage } from "../../../worker/images/store.ts";
 import { Builder, outputOf, treeOf } from "./builder.ts";

@@ -7,7 +7,7 @@ import {
   type BuildEvent,
   type DockerfileBuild,
 } from "../../../worker/images/dockerfile/build-dockerfile.ts";
-import { LayeredTree } from "../../../worker/images/dockerfile/layered-tree.ts";
+import { LayeredTree } from "../../../worker/images/tree/layered-tree.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { StepContainers } from "../../../worker/step-containers.ts";
 

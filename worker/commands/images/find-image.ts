@@ -1,4 +1,4 @@
-import { formatReference, parseReference } from "../../images/registry/reference.ts";
+import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 import type { ImageStore, StoredImage } from "../../images/store.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { loadConfig } from "../../../shared/config.ts";
 import { pushImage } from "../../images/registry/push.ts";
-import { formatReference, parseReference } from "../../images/registry/reference.ts";
+import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 import { registrySettings } from "../../images/registry/settings.ts";
 import type { ImageStore, StoredImage } from "../../images/store.ts";
 import { Interruption } from "./interruption.ts";

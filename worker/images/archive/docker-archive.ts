@@ -7,7 +7,7 @@ import type { ImageAddition, LayerSource } from "../addition.ts";
 import { type Digest, digestOf } from "../digest.ts";
 import { type Descriptor, imageConfig, type ImageManifest, MediaType, parseDocument } from "../oci.ts";
 import type { StoredImage } from "../store.ts";
-import { formatReference, parseReference } from "../registry/reference.ts";
+import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 import { type ArchiveFiles, readArchived } from "./archive-files.ts";
 import type { ArchivedImage } from "./oci-layout.ts";
 

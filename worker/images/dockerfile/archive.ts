@@ -7,9 +7,9 @@ import { pipeline } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { extract, type Header } from "tar-stream";
 import { S } from "../../linux/constants.ts";
-import { type FileTree, nameOf, parentOf, resolveIn } from "./file-tree.ts";
+import { type FileTree, nameOf, parentOf, resolveIn } from "../tree/file-tree.ts";
 import type { Attributes, LayerDraft } from "./layer-draft.ts";
-import type { Ids } from "./users.ts";
+import type { Ids } from "../tree/users.ts";
 
 type Compression = "none" | "gzip" | "zstd" | "xz" | "bzip2";
 

@@ -10,16 +10,16 @@ import type { BuildCache, CachedStep } from "./build-cache.ts";
 import type { BuildContext } from "./context.ts";
 import { copyInto } from "./copy.ts";
 import { DockerfileError } from "./error.ts";
-import { isDirectory, resolveIn } from "./file-tree.ts";
+import { isDirectory, resolveIn } from "../tree/file-tree.ts";
 import type { Instruction } from "./instruction.ts";
 import { type CopyWork, type DirectoryWork, interpret, type RunWork, type Work } from "./interpret.ts";
 import { LayerDraft } from "./layer-draft.ts";
-import { LayeredTree } from "./layered-tree.ts";
+import { LayeredTree } from "../tree/layered-tree.ts";
 import { digestSources, findSources } from "./sources.ts";
 import type { BuildValues, StageState } from "./stage-state.ts";
 import type { Stage } from "./stages.ts";
 import type { StepRunner } from "./step-runner.ts";
-import { resolveUser } from "./users.ts";
+import { resolveUser } from "../tree/users.ts";
 
 /** A layer and how a manifest describes it: one that was pulled by its compressed blob. */
 export interface DescribedLayer {

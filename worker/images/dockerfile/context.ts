@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRequire } from "node:module";
 import type { Ignore } from "@balena/dockerignore";
-import { type FileTree, resolveIn, type TreeEntry } from "./file-tree.ts";
-import { LayeredTree } from "./layered-tree.ts";
+import { type FileTree, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
+import { LayeredTree } from "../tree/layered-tree.ts";
 
 // The package's types say that it is an ES module; it is not.
 const ignore = createRequire(import.meta.url)("@balena/dockerignore") as () => Ignore;

@@ -1,9 +1,9 @@
 import { recognizeArchive, unpackArchive } from "./archive.ts";
-import { type FileTree, isDirectory, nameOf, parentOf, resolveIn, type TreeEntry } from "./file-tree.ts";
+import { type FileTree, isDirectory, nameOf, parentOf, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
 import type { CopyWork } from "./interpret.ts";
 import { type Attributes, attributesOf, type LayerDraft } from "./layer-draft.ts";
 import { readContent, type Source } from "./sources.ts";
-import { type Ids, resolveOwner } from "./users.ts";
+import { type Ids, resolveOwner } from "../tree/users.ts";
 
 /** Who owns what comes from the context; what comes from a stage or an image keeps its owner. */
 const ROOT: Ids = { uid: 0, gid: 0 };

@@ -27,7 +27,7 @@ import { O } from "../../linux/constants.ts";
 import { cString } from "../../linux/libc.ts";
 import { makeNode, type DeviceNumber } from "../../linux/files.ts";
 import { SystemCallError } from "../../linux/errno.ts";
-import { type FileTree, isDirectory, nameOf, parentOf, resolveIn, type TreeEntry } from "./file-tree.ts";
+import { type FileTree, isDirectory, nameOf, parentOf, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
 
 /** What is set on a file beside its content. */
 export interface Attributes {

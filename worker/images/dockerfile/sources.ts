@@ -3,7 +3,7 @@ import { closeSync, readSync } from "node:fs";
 import { createHash, type Hash } from "node:crypto";
 import { type Digest } from "../digest.ts";
 import type { BuildContext } from "./context.ts";
-import { type FileTree, isDirectory, nameOf, resolveIn, type TreeEntry } from "./file-tree.ts";
+import { type FileTree, isDirectory, nameOf, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
 import { componentExpression, isPattern } from "./glob.ts";
 
 /** A source as it was found. */

@@ -1,6 +1,6 @@
 import type { StoredLayer } from "../layers.ts";
 import type { RunWork } from "./interpret.ts";
-import type { User } from "./users.ts";
+import type { User } from "../tree/users.ts";
 
 /** A RUN, with all that its container needs. */
 export interface StepRequest {

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { askCredentialHelper } from "./credential-helper.ts";
 import type { Credentials, CredentialStore } from "./credentials.ts";
-import { DOCKER_HUB } from "./reference.ts";
+import { DOCKER_HUB } from "../../../shared/image-reference.ts";
 import { RegistryError } from "./registry-error.ts";
 
 const helperName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);

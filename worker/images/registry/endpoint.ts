@@ -8,7 +8,7 @@
  *   - only a registry that is on loopback itself may send us to loopback
  */
 import { isLoopback } from "../../../shared/config.ts";
-import { DOCKER_HUB } from "./reference.ts";
+import { DOCKER_HUB } from "../../../shared/image-reference.ts";
 import { RegistryError, withoutSecrets } from "./registry-error.ts";
 
 /** Where Docker Hub's API is: under another name than its images. */

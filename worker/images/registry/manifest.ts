@@ -3,7 +3,7 @@ import { digestOf, type Digest } from "../digest.ts";
 import type { RegistryClient } from "./client.ts";
 import { ACCEPTED, LARGEST_DOCUMENT, readDocument, type RegistryDocument } from "./documents.ts";
 import { choosePlatform, formatPlatform, type Platform } from "./platform.ts";
-import { formatReference, type Reference } from "./reference.ts";
+import { formatReference, type Reference } from "../../../shared/image-reference.ts";
 import { quote, RegistryError } from "./registry-error.ts";
 
 /** A manifest, verified, with the bytes that its digest is of. */

@@ -22,7 +22,7 @@ import { downloadBlob } from "./download.ts";
 import { type FetchedManifest, fetchManifest } from "./manifest.ts";
 import { formatPlatform, type Platform, suitability } from "./platform.ts";
 import type { OnProgress, TransferState } from "./progress.ts";
-import { formatReference, parseReference, type Reference } from "./reference.ts";
+import { formatReference, parseReference, type Reference } from "../../../shared/image-reference.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistrySettings } from "./settings.ts";
 

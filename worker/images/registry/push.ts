@@ -9,7 +9,7 @@ import { RegistryClient } from "./client.ts";
 import { concurrently } from "./concurrently.ts";
 import type { TransferState } from "./progress.ts";
 import type { TransferOptions } from "./pull.ts";
-import { formatReference, parseReference, type Reference } from "./reference.ts";
+import { formatReference, parseReference, type Reference } from "../../../shared/image-reference.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistrySettings } from "./settings.ts";
 import { uploadBlob } from "./upload.ts";

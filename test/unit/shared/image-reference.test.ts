@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatReference, parseReference } from "../../../worker/images/registry/reference.ts";
+import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}` as const;
 

@@ -8,7 +8,7 @@
  *
  * Parsed by hand: `@swimlane/docker-reference` 2.0.1 backtracks exponentially (16 letters and a `!` took it 9 s).
  */
-import { type Digest, isDigest } from "../digest.ts";
+import { type Digest, isDigest } from "./digest.ts";
 
 /** Docker Hub, which is meant wherever no registry is named. */
 export const DOCKER_HUB = "docker.io";
