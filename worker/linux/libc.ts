@@ -1,18 +1,16 @@
 /**
- * The door to the kernel: glibc's syscall(2) and posix_spawn(3), through koffi.
+ * The door to the kernel: system calls, and glibc's posix_spawn(3), through koffi.
  *
  * `systemCall` answers as the kernel does, with a value at or above 0 or a negated error number.
  */
 import koffi from "koffi";
 import { SystemCallError } from "./errno.ts";
+import { loadSystemCallStub } from "./system-call-stub.ts";
 import { systemCalls, type SystemCall } from "./system-calls.ts";
 
 export const libc = koffi.load("libc.so.6");
 
-// syscall(2): -1 and errno on failure. Declared with the six register arguments instead of as variadic: glibc's
-// version is assembly that moves registers, whatever their types. As pointers, they take numbers and buffers alike.
-const POINTER = "void *";
-const syscall = libc.func("syscall", "long", ["long", POINTER, POINTER, POINTER, POINTER, POINTER, POINTER]);
+const stub = loadSystemCallStub(libc);
 
 /**
  * An argument of a system call; of bytes, the address is passed. That is done by koffi, within the call: an address taken
@@ -30,9 +28,7 @@ export function systemCall(
   e: Word = 0,
   f: Word = 0,
 ): number {
-  const result = Number(syscall(systemCalls[name], a, b, c, d, e, f));
-  // koffi keeps errno as it was after the last call that set it: it means something only now.
-  return result === -1 ? -koffi.errno() : result;
+  return Number(stub(systemCalls[name], a, b, c, d, e, f));
 }
 
 /**
