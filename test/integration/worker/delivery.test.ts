@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,6 +21,14 @@ afterAll(async () => {
 /** A worker with two slots, on the data directory that all of a test's workers share. */
 function start(redisUrl: string, environment: Record<string, string> = {}): WorkerProcess {
   return startWorkerProcess({ REDIS_URL: redisUrl, LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: "2", ...environment });
+}
+
+/**
+ * A time to sleep that no other process of this machine has in its command line, not even one that a killed run left.
+ * @param seconds with one decimal
+ */
+function sleepOf(seconds: number): string {
+  return `${seconds}${randomInt(1e9, 1e10)}`;
 }
 
 /** Ids of processes that have `marker` in their command line. */
@@ -45,9 +54,10 @@ describe("when a worker is killed in the middle of ten jobs", () => {
       await using first = start(redis.url);
       await first.ready;
       const ids: string[] = [];
+      const pause = sleepOf(0.3);
       for (let n = 0; n < 10; n++) {
         ids.push(
-          await client.post({ language: "bash", source: 'sleep "$1"; echo "$2"', arguments: ["0.3000", String(n)] }),
+          await client.post({ language: "bash", source: 'sleep "$1"; echo "$2"', arguments: [pause, String(n)] }),
         );
       }
       // In the middle: some are over, two are running, the others wait.
@@ -65,7 +75,7 @@ describe("when a worker is killed in the middle of ten jobs", () => {
         ids.map((_, n) => ["done", `${n}\n`]),
       );
       await expect.poll(() => ids.map((id) => client.reportsOf(id))).toEqual(ids.map(() => 1));
-      expect(await processesOf("0.3000")).toEqual([]);
+      expect(await processesOf(pause)).toEqual([]);
     },
   );
 
@@ -123,14 +133,15 @@ describe("when Redis goes away in the middle of work", () => {
     await using client = await Client.open(redis.url);
     await using worker = start(`redis://127.0.0.1:${proxy.port}`);
     const metricsPort = await worker.ready;
+    const pause = sleepOf(1.5);
     const post = async (n: number) =>
-      await client.post({ language: "bash", source: 'sleep 1.5625; echo "$1"', arguments: [String(n)] });
+      await client.post({ language: "bash", source: 'sleep "$1"; echo "$2"', arguments: [pause, String(n)] });
     const ids = [await post(0), await post(1), await post(2), await post(3)];
     await client.started(ids[1] ?? "");
     proxy.reception = "refuse";
     await redis.kill();
     // Both running programs end in the meantime, and their worker has nobody to tell.
-    await expectEventually(async () => (await processesOf("1.5625")).length, 0);
+    await expectEventually(async () => (await processesOf(pause)).length, 0);
     await delay(OUTAGE_MS);
     expect(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()).toMatch(
       /^longshore_lost_locks_total\{.*\} 2$/m,
@@ -161,11 +172,12 @@ describe("when Redis goes away in the middle of work", () => {
       await using worker = start(redis.url);
       await worker.ready;
       const limits = { wallTimeMs: 300_000 };
-      const id = await client.post({ language: "bash", source: "sleep 300.125", limits });
+      const pause = sleepOf(300.5);
+      const id = await client.post({ language: "bash", source: `sleep ${pause}`, limits });
       await client.started(id);
       await redis.kill();
       // Nobody can tell the worker: it goes by its own clock.
-      await expectEventually(async () => (await processesOf("300.125")).length, 0);
+      await expectEventually(async () => (await processesOf(pause)).length, 0);
       await redis.restart();
       await expectEventually(async () => (await client.store.get(id))?.attempt, 2);
       expect((await client.store.get(id))?.state).toBe("running");
@@ -218,12 +230,13 @@ describe("a worker that is told to stop", () => {
     await using client = await Client.open(redis.url);
     await using first = start(redis.url, { LONGSHORE_DRAIN_MS: "100" });
     await first.ready;
-    const id = await client.post({ language: "bash", source: "sleep 3.25; echo over" });
+    const pause = sleepOf(3.5);
+    const id = await client.post({ language: "bash", source: `sleep ${pause}; echo over` });
     await client.started(id);
     first.signal("SIGTERM");
     expect(await first.exit).toMatchObject({ code: 0, signal: null });
     expect(await client.store.get(id)).toMatchObject({ state: "queued", startedAt: null });
-    expect(await processesOf("3.25")).toEqual([]);
+    expect(await processesOf(pause)).toEqual([]);
     await using second = start(redis.url);
     await second.ready;
     expect(await client.finished(id)).toMatchObject({ state: "done", attempt: 2, result: { exitCode: 0 } });
@@ -235,14 +248,15 @@ describe("a worker that is told to stop", () => {
     await using client = await Client.open(redis.url);
     await using worker = start(redis.url);
     await worker.ready;
-    const id = await client.post({ language: "bash", source: "sleep 1000.5" });
+    const pause = sleepOf(1000.5);
+    const id = await client.post({ language: "bash", source: `sleep ${pause}` });
     await client.started(id);
-    await expectEventually(async () => (await processesOf("1000.5")).length, 1);
+    await expectEventually(async () => (await processesOf(pause)).length, 1);
     worker.signal("SIGTERM");
     await worker.said("draining");
     worker.signal("SIGTERM");
     expect((await worker.exit).code).toBe(1);
-    await expectEventually(async () => (await processesOf("1000.5")).length, 0);
+    await expectEventually(async () => (await processesOf(pause)).length, 0);
   });
 });
 
