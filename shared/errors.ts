@@ -35,6 +35,7 @@ export const errorTable = {
   no_worker: { status: 503, message: "no worker is alive: start one with npm run worker" },
   language_unavailable: { status: null, message: "the worker has no preset of this language" },
   image_unavailable: { status: null, message: "the worker cannot get this image" },
+  image_unusable: { status: null, message: "the image asks for what a container does not have" },
   unusable_path: { status: null, message: "the image has no place for the request's workingDirectory or files" },
   setup_failed: { status: null, message: "the container could not be set up" },
   worker_lost: {

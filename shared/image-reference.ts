@@ -74,6 +74,20 @@ export function formatReference({ registry, repository, tag, digest }: Reference
   return `${registry}/${repository}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;
 }
 
+/**
+ * The names under which an image may be stored that people call `text`, the likeliest first: this very name, as images
+ * that were built or imported have it, or a digest; then the name that it has after a pull.
+ */
+export function namesOf(text: string): readonly string[] {
+  if (isDigest(text)) return [text];
+  try {
+    return [...new Set([text, formatReference(parseReference(text))])];
+  } catch (error) {
+    if (error instanceof ReferenceError) return [text];
+    throw error;
+  }
+}
+
 /** A colon after the last slash is a tag's, any other one a port's. */
 function splitTag(text: string): { readonly name: string; readonly tag: string | undefined } {
   const colon = text.indexOf(":", text.lastIndexOf("/") + 1);

@@ -25,13 +25,13 @@ interface RequestFields {
   readonly command?: readonly string[] | undefined;
   readonly source?: string | undefined;
   readonly rootfs: "writable" | "readonly";
-  readonly workingDirectory: string;
+  readonly workingDirectory?: string | undefined;
   readonly files: readonly { readonly path: string }[];
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Either a language, which knows its image and command, or both of them. */
+/** Either a language, which knows its image and command, or an image, which has a command where none is given. */
 export function checkProgram(request: RequestFields, context: z.core.$RefinementCtx): void {
   const fault = (field: keyof RequestFields, message: string): void =>
     context.addIssue({ code: "custom", path: [field], message, input: request[field] });
@@ -41,12 +41,9 @@ export function checkProgram(request: RequestFields, context: z.core.$Refinement
     return;
   }
   if (request.source !== undefined) fault("source", "needs a language: put it into files otherwise");
-  if (request.image === undefined && request.command === undefined) {
-    fault("language", "is missing: give a language, or an image and a command");
-    return;
-  }
-  if (request.image === undefined) fault("image", "is missing: a command needs an image");
-  if (request.command === undefined) fault("command", "is missing: an image needs a command");
+  if (request.image !== undefined) return;
+  if (request.command === undefined) fault("language", "is missing: give a language, or an image");
+  else fault("image", "is missing: a command needs an image");
 }
 
 /** No path twice, none below another one. */
@@ -59,18 +56,27 @@ export function checkPaths(request: RequestFields, context: z.core.$RefinementCt
 /** Mounts of the container's own; what is put below them in the root would be hidden. */
 const HIDDEN_BY_MOUNTS = /^\/(?:proc|sys|dev)(?:\/|$)/;
 
-/** Under a read-only root only /work can take the job's files; a preset writes its main file. */
+/**
+ * What is wrong with a working directory, if anything. Under a read-only root only /work can take the job's files; a
+ * preset writes its main file.
+ */
+export function describeWorkingDirectoryFault(
+  workingDirectory: string,
+  { language, files, rootfs }: Pick<RequestFields, "language" | "files" | "rootfs">,
+): string | undefined {
+  if (HIDDEN_BY_MOUNTS.test(workingDirectory))
+    return "is at or below /proc, /sys or /dev, which are not for files: use /work or another directory";
+  const writesFiles = language !== undefined || files.length > 0;
+  if (rootfs === "writable" || !writesFiles || /^\/work(\/|$)/.test(workingDirectory)) return undefined;
+  return "cannot take files under a read-only root: use /work or a directory below it";
+}
+
+/** A working directory that is given; the image's is known to the worker only. */
 export function checkWorkingDirectory(request: RequestFields, context: z.core.$RefinementCtx): void {
   const { workingDirectory } = request;
-  const fault = (message: string): void =>
+  const message = workingDirectory === undefined ? undefined : describeWorkingDirectoryFault(workingDirectory, request);
+  if (message !== undefined)
     context.addIssue({ code: "custom", path: ["workingDirectory"], message, input: workingDirectory });
-  if (HIDDEN_BY_MOUNTS.test(workingDirectory)) {
-    fault("is at or below /proc, /sys or /dev, which are not for files: use /work or another directory");
-    return;
-  }
-  const writesFiles = request.language !== undefined || request.files.length > 0;
-  if (request.rootfs === "writable" || !writesFiles || /^\/work(\/|$)/.test(workingDirectory)) return;
-  fault("cannot take files under a read-only root: use /work or a directory below it");
 }
 
 /** A program is looked for in every directory of it. */

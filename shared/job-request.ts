@@ -70,15 +70,22 @@ function createRunRequestSchema(maxima: Limits) {
         .min(1)
         .max(64)
         .optional()
-        .meta({ description: "preset with image, file name, build and run command; or give image and command" }),
-      image: imageSchema.optional().meta({ description: "reference of an image; needs a command" }),
+        .meta({ description: "preset with image, file name, build and run command; or give an image" }),
+      image: imageSchema.optional().meta({
+        description:
+          "reference of an image, or its short name; its User, Env, Entrypoint, Cmd and WorkingDir are honoured",
+        examples: ["python", "docker.io/library/alpine:3.22"],
+      }),
       command: z
         .array(argumentSchema)
         .min(1)
         .max(requestBounds.arguments)
         .refine((words) => words[0] !== "", { error: "starts with an empty word" })
         .optional()
-        .meta({ description: "argv of the program; only with image", examples: [["python3", "main.py"]] }),
+        .meta({
+          description: "argv of the program, only with image; when not given, the image's Entrypoint and Cmd",
+          examples: [["python3", "main.py"]],
+        }),
       source: textSchema.optional().meta({ description: "contents of the preset's main file; only with language" }),
       files: z.array(fileSchema).max(requestBounds.files).default([]),
       stdin: stdinSchema.default(""),
@@ -86,9 +93,11 @@ function createRunRequestSchema(maxima: Limits) {
         .array(argumentSchema)
         .max(requestBounds.arguments)
         .default([])
-        .meta({ description: "appended to the command" }),
+        .meta({ description: "appended to the command; where it is the image's, in place of its Cmd" }),
       environment: environmentSchema.default({}),
-      workingDirectory: absolutePathSchema.default("/work"),
+      workingDirectory: absolutePathSchema.optional().meta({
+        description: "made where it is missing; when not given, the image's WorkingDir, or /work if that is none or /",
+      }),
       limits: createLimitsSchema(maxima).default({}),
       outputs: z.array(outputPatternSchema).max(requestBounds.outputs).default([]).meta({
         description: "files to return from the container, as paths or patterns",

@@ -112,7 +112,7 @@ function specOf(request: StepRequest, outputDescriptor: number, wallTimeMs: numb
     command: work.command,
     environment: { ...work.proxies, HOME: user.home, ...work.environment },
     workingDirectory: work.workingDirectory,
-    user: { uid: user.uid, gid: user.gid },
+    user: { uid: user.uid, gid: user.gid, groups: user.groups },
     files: [],
     stdin: Buffer.from(work.stdin),
     limits: limitsOf(wallTimeMs),

@@ -33,7 +33,12 @@ export async function describeRequest(
   return {
     ...(options.image === undefined
       ? await describePreset(files, options.language, programWords)
-      : { image: options.image, command: programWords, files: await Promise.all(files.map(describeFile)) }),
+      : {
+          image: options.image,
+          // Without words, what the image says is run.
+          ...(programWords.length > 0 && { command: programWords }),
+          files: await Promise.all(files.map(describeFile)),
+        }),
     environment: Object.fromEntries((options.env ?? []).map(splitVariable)),
     limits: describeLimits(options),
     outputs: options.output ?? [],

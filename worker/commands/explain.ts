@@ -17,6 +17,8 @@ import { inspectHost } from "../container/runtime.ts";
 import { SHIPPED_IMAGES } from "../images/shipped.ts";
 import { ImageStore } from "../images/store.ts";
 import { composeRun } from "../jobs/compose.ts";
+import { userOf } from "../jobs/process-settings.ts";
+import { findImage } from "./images/find-image.ts";
 
 async function explain(file: string): Promise<string> {
   const config = loadConfig(process.env);
@@ -25,9 +27,7 @@ async function explain(file: string): Promise<string> {
   const request = resolveRequest(parseJobRequest(createJobRequestSchema(config.maxima), body), presets, config.maxima);
   const preset = request.language === undefined ? undefined : presets.get(request.language);
   const reference = preset?.image ?? request.image ?? "";
-  const image = await (await ImageStore.open(join(config.dataDirectory, "images"))).resolve(reference);
-  if (image === undefined)
-    throw new Error(`image ${reference} is not stored here: longshore images build ${reference}`);
+  const image = await findImage(await ImageStore.open(join(config.dataDirectory, "images")), reference);
 
   const place: ExplainedPlace = {
     dataDirectory: config.dataDirectory,
@@ -35,7 +35,7 @@ async function explain(file: string): Promise<string> {
     cgroups: { layout: detectCgroups(), worker: "WORKER" },
     host: inspectHost(),
   };
-  const { build, run } = composeRun(request, { image, preset }, config.maxima);
+  const { build, run } = composeRun(request, { image, preset, user: userOf(image) }, config.maxima);
   if (build === undefined) return explainContainer(run, place);
   return `# BUILD\n${explainContainer(build, place)}\n# RUN\n${explainContainer(run, place)}`;
 }

@@ -55,8 +55,8 @@ export interface ContainerSpec {
   readonly environment: Readonly<Record<string, string>>;
   /** Absolute path inside the container; made when missing and the root is writable. */
   readonly workingDirectory: string;
-  /** Ids inside the container, 0 to 65535. */
-  readonly user: { readonly uid: number; readonly gid: number };
+  /** Ids inside the container, 0 to 65535; `groups` are the supplementary ones, none unless stated. */
+  readonly user: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] };
   readonly files: readonly InputFile[];
   readonly stdin: Uint8Array;
   readonly limits: ContainerLimits;

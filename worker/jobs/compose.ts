@@ -8,17 +8,21 @@
 import { posix } from "node:path";
 import { decodeContent } from "../../shared/content.ts";
 import type { JobRequest } from "../../shared/job-request.ts";
+import { describeWorkingDirectoryFault } from "../../shared/job-request-rules.ts";
 import { resolveLimits, type Limits } from "../../shared/limits.ts";
 import type { Preset } from "../../shared/presets.ts";
 import type { ContainerSpec, InputFile, Layer } from "../container/spec.ts";
 import type { StoredImage } from "../images/store.ts";
-import { environmentOf, userOf } from "./process-settings.ts";
+import type { User } from "../images/tree/users.ts";
+import { commandOf, environmentOf, UnusableImageError, workingDirectoryOf } from "./process-settings.ts";
 
 /** What a request resolves to on this worker. */
 export interface Program {
   readonly image: StoredImage;
   /** The preset of the request's language; undefined when it names an image and a command itself. */
   readonly preset: Preset | undefined;
+  /** Who the image's processes run as. */
+  readonly user: User;
 }
 
 /** The containers of a job of kind `run`, in the order in which they run. */
@@ -38,18 +42,20 @@ const READONLY_BUILD_DIRECTORY = "/build";
  * @param maxima the largest limits that this server grants; the limits of a preset's build are cut to them
  * @throws {UnusableImageError}
  */
-export function composeRun(request: JobRequest, { image, preset }: Program, maxima: Limits): RunPlan {
+export function composeRun(request: JobRequest, program: Program, maxima: Limits): RunPlan {
+  const { image, preset, user } = program;
   const files = inputFiles(request, preset);
+  const workingDirectory = directoryOf(request, image);
   const common = {
     layers: image.layers.map(({ path }): Layer => ({ kind: "directory", path })),
-    environment: environmentOf(image.config, request.environment),
-    user: userOf(image.config),
+    environment: environmentOf(image.config, user.home, request.environment),
+    user: { uid: user.uid, gid: user.gid, groups: user.groups },
   };
   const run: ContainerSpec = {
     ...common,
     rootfs: request.rootfs,
-    command: commandOf(request, preset),
-    workingDirectory: request.workingDirectory,
+    command: wordsOf(request, program),
+    workingDirectory,
     files,
     stdin: decodeContent(request.stdin),
     limits: request.limits,
@@ -57,7 +63,7 @@ export function composeRun(request: JobRequest, { image, preset }: Program, maxi
   };
   if (preset?.build === undefined) return { build: undefined, run };
 
-  const buildDirectory = request.rootfs === "readonly" ? READONLY_BUILD_DIRECTORY : request.workingDirectory;
+  const buildDirectory = request.rootfs === "readonly" ? READONLY_BUILD_DIRECTORY : workingDirectory;
   return {
     build: {
       ...common,
@@ -86,9 +92,18 @@ function runAfterBuild(run: ContainerSpec, buildDirectory: string): Pick<Contain
   return { command: [path, ...rest], files: run.files };
 }
 
-/** An image's own entry point and command are not used: the request always names what to run. */
-function commandOf(request: JobRequest, preset: Preset | undefined): ContainerSpec["command"] {
-  return nonEmpty([...(preset?.run ?? request.command ?? []), ...request.arguments]);
+/** A command that is given takes the place of the image's Entrypoint and Cmd, both: it is what runs. */
+function wordsOf(request: JobRequest, { image, preset }: Program): ContainerSpec["command"] {
+  const given = preset?.run ?? request.command;
+  return given === undefined ? commandOf(image.config, request.arguments) : nonEmpty([...given, ...request.arguments]);
+}
+
+function directoryOf(request: JobRequest, image: StoredImage): string {
+  if (request.workingDirectory !== undefined) return request.workingDirectory;
+  const directory = workingDirectoryOf(image.config);
+  const fault = describeWorkingDirectoryFault(directory, request);
+  if (fault === undefined) return directory;
+  throw new UnusableImageError(`its WorkingDir ${directory} ${fault}, as the job's workingDirectory`);
 }
 
 function inputFiles(request: JobRequest, preset: Preset | undefined): InputFile[] {

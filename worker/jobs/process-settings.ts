@@ -1,44 +1,109 @@
-/** What an image says about the processes that run from it. */
+/**
+ * What an image says about the processes that run from it (image-spec v1.1, "config").
+ *
+ * An image comes from anywhere: what it asks for is honoured where a container has it, and refused by name where not.
+ */
+import { posix } from "node:path";
+import { describeAbsolutePathFault } from "../../shared/paths/faults.ts";
+import { requestBounds } from "../../shared/job-request-rules.ts";
 import type { ImageConfig } from "../images/oci.ts";
-import type { ContainerSpec } from "../container/spec.ts";
+import type { StoredImage } from "../images/store.ts";
+import { TreeError } from "../images/tree/file-tree.ts";
+import { LayeredTree } from "../images/tree/layered-tree.ts";
+import { resolveUser, type User } from "../images/tree/users.ts";
 
-type User = ContainerSpec["user"];
+/**
+ * Who runs a program of an image that names nobody: the ids that the project's own images give their user. The
+ * specification leaves it to us; Docker takes root, which code of strangers has no use for.
+ */
+const UNPRIVILEGED = "1000:1000";
 
-/** Who runs a program of an image that names nobody: the same ids that the project's own images give their user. */
-const UNPRIVILEGED: User = { uid: 1000, gid: 1000 };
-
-/** Highest id of a container: its user namespace maps 65,536 of them. */
-const LAST_ID = 65_535;
+/** Where a job works in an image that does not say: the directory that the project's own images have for it. */
+const WORKING_DIRECTORY = "/work";
 
 /** An image cannot be used; the message says why. */
 export class UnusableImageError extends Error {
   override readonly name = "UnusableImageError";
 }
 
+/** Who an image's processes run as, by configuration: what a digest names never changes, and neither does this. */
+const users = new WeakMap<ImageConfig, User | UnusableImageError>();
+
 /**
- * The user of `config.User`: empty, `uid`, or `uid:gid`. A user without a group is in the group of the same number.
- * @throws {UnusableImageError} for names, which only the image's own files could translate, and for ids out of range
+ * The user of an image, as its own /etc/passwd and /etc/group have it: names are looked up there, and nowhere else.
+ * @throws {UnusableImageError} for a name that is not there, and for ids that a container does not have
  */
-export function userOf({ config }: ImageConfig): User {
-  const text = config.User ?? "";
-  if (text === "") return UNPRIVILEGED;
-  const match = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text);
-  const uid = Number(match?.[1]);
-  const gid = Number(match?.[2] ?? match?.[1]);
-  if (uid <= LAST_ID && gid <= LAST_ID) return { uid, gid };
-  throw new UnusableImageError(
-    `its user is ${JSON.stringify(text)}: use numbers from 0 to ${LAST_ID}, as in 1000:1000`,
-  );
+export function userOf({ config, layers }: Pick<StoredImage, "config" | "layers">): User {
+  const user = users.get(config) ?? findUser(config, layers);
+  users.set(config, user);
+  if (user instanceof UnusableImageError) throw user;
+  return user;
 }
 
-/** The variables of `config.Env`, with those of a request over them. */
+function findUser({ config }: ImageConfig, layers: StoredImage["layers"]): User | UnusableImageError {
+  const text = config.User ?? "";
+  using tree = new LayeredTree(layers.map(({ path }) => path));
+  try {
+    return resolveUser(tree, text === "" ? UNPRIVILEGED : text);
+  } catch (error) {
+    if (!(error instanceof TreeError)) throw error;
+    return new UnusableImageError(`its user is ${JSON.stringify(text)}: ${error.message}`);
+  }
+}
+
+/**
+ * The variables of a process: HOME as /etc/passwd has it, over it `config.Env`, over that those of a request.
+ * @throws {UnusableImageError} when the image's are larger than a process can take
+ */
 export function environmentOf(
   { config }: ImageConfig,
+  home: string,
   requested: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const entries = (config.Env ?? []).map((entry) => {
     const equals = entry.indexOf("=");
     return equals < 0 ? ([entry, ""] as const) : ([entry.slice(0, equals), entry.slice(equals + 1)] as const);
   });
-  return { ...Object.fromEntries(entries), ...requested };
+  const own: Record<string, string> = { HOME: home, ...Object.fromEntries(entries) };
+  insistOnWords(
+    "Env",
+    Object.entries(own).map(([name, value]) => `${name}=${value}`),
+  );
+  if (Buffer.byteLength(own["PATH"] ?? "") > requestBounds.searchPathBytes)
+    throw new UnusableImageError(`its PATH is longer than ${requestBounds.searchPathBytes} bytes`);
+  return { ...own, ...requested };
+}
+
+/**
+ * What runs when a request names no command: Entrypoint and Cmd, or Entrypoint and the request's arguments, as in
+ * `docker run IMAGE argument…`.
+ * @throws {UnusableImageError} when that is nothing
+ */
+export function commandOf({ config }: ImageConfig, requested: readonly string[]): readonly [string, ...string[]] {
+  const [entrypoint, defaults] = [config.Entrypoint ?? [], config.Cmd ?? []];
+  insistOnWords("Entrypoint and Cmd", [...entrypoint, ...defaults]);
+  const [program = "", ...words] = [...entrypoint, ...(requested.length > 0 ? requested : defaults)];
+  if (program === "") throw new UnusableImageError("it has neither Entrypoint nor Cmd: give the job a command");
+  return [program, ...words];
+}
+
+/**
+ * Where a job works that does not say. An image's `/` counts as nothing said: it is what BuildKit writes for none, and
+ * only root could work there.
+ * @throws {UnusableImageError} when the image's is no absolute path
+ */
+export function workingDirectoryOf({ config }: ImageConfig): string {
+  const stated = config.WorkingDir ?? "";
+  const path = posix.normalize(stated === "" ? "/" : stated).replace(/(?<=.)\/$/, "");
+  const fault = describeAbsolutePathFault(path);
+  if (fault !== undefined) throw new UnusableImageError(`its WorkingDir ${fault}`);
+  return path === "/" ? WORKING_DIRECTORY : path;
+}
+
+/** Checks what execve(2) is going to take, as requests are checked. */
+function insistOnWords(what: string, words: readonly string[]): void {
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1 + 8, 0);
+  if (bytes > requestBounds.argumentBytes)
+    throw new UnusableImageError(`its ${what} are larger than ${requestBounds.argumentBytes} bytes`);
+  if (words.some((word) => word.includes("\0"))) throw new UnusableImageError(`its ${what} have a NUL`);
 }

@@ -6,9 +6,9 @@ import type { OutputContent } from "../../shared/job-store.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Presets } from "../../shared/presets.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
-import type { ImageStore } from "../images/store.ts";
-import { composeRun, type Program } from "./compose.ts";
-import { UnusableImageError } from "./process-settings.ts";
+import type { ImageStore, StoredImage } from "../images/store.ts";
+import { composeRun, type Program, type RunPlan } from "./compose.ts";
+import { UnusableImageError, userOf } from "./process-settings.ts";
 import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
 
 /** Where containers run: a slot of the worker. */
@@ -58,28 +58,25 @@ export async function performRun(
 ): Promise<JobOutcome> {
   // Until nothing of the image is mounted any more, it is not removed.
   await using leases = new AsyncDisposableStack();
-  const program = await findProgram(request, context, leases);
-  if ("kind" in program) return program;
-  const circumstances = { queuedMs, image: program.image.digest, worker: context.worker };
+  const found = await findProgram(request, context, leases);
+  if ("kind" in found) return found;
+  const { image } = found;
+  const circumstances = { queuedMs, image: image.digest, worker: context.worker };
+  let plan: RunPlan;
   try {
-    return await runProgram(request, program, circumstances, slot, context, signal);
+    plan = composeRun(request, { ...found, user: userOf(image) }, context.maxima);
   } catch (error) {
-    if (error instanceof UnusableImageError) {
-      return failed(
-        "image_unavailable",
-        `image ${program.image.reference} cannot be used: ${error.message}`,
-        "pointless",
-      );
-    }
-    throw error;
+    if (!(error instanceof UnusableImageError)) throw error;
+    return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
   }
+  return await runPlan(request, plan, image, circumstances, slot, context, signal);
 }
 
 async function findProgram(
   request: JobRequest,
   context: JobContext,
   leases: AsyncDisposableStack,
-): Promise<Program | Extract<JobOutcome, { kind: "failed" }>> {
+): Promise<Omit<Program, "user"> | Extract<JobOutcome, { kind: "failed" }>> {
   const preset = request.language === undefined ? undefined : context.presets.get(request.language);
   if (request.language !== undefined && preset === undefined) {
     const known = [...context.presets.keys()].join(", ");
@@ -102,21 +99,21 @@ async function findProgram(
   return failed("image_unavailable", message, "pointless");
 }
 
-async function runProgram(
+async function runPlan(
   request: JobRequest,
-  program: Program,
+  plan: RunPlan,
+  image: StoredImage,
   circumstances: Circumstances,
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
-  const plan = composeRun(request, program, context.maxima);
   const run = async (stage: ContainerReport["stage"], spec: ContainerSpec): Promise<RunResult | JobOutcome> => {
     using _running = context.onContainerStart();
     const result = await slot.run(spec, signal);
     switch (result.kind) {
       case "ended":
-        context.onContainerEnd({ stage, language: request.language, image: program.image.reference, result });
+        context.onContainerEnd({ stage, language: request.language, image: image.reference, result });
         return result;
       case "failed":
         return setupFailed(result, spec);

@@ -22,10 +22,13 @@ export function runCommand(config: () => Config, programWords: readonly string[]
   const command = new Command("run")
     .description("run a program and exit with its exit code")
     .usage("[options] <files...> [-- words...]")
-    .argument("<files...>", "the program's main file, and further files that it needs")
+    .argument("[files...]", "the program's main file, and further files that it needs; with --image perhaps none")
     .addOption(new Option("-l, --language <name>", "preset to run it with; guessed from the first file's ending"))
     .addOption(
-      new Option("-i, --image <reference>", "image to run it in; words after -- are the command").conflicts("language"),
+      new Option(
+        "-i, --image <reference>",
+        "image to run it in; words after -- are the command, or else the image's own",
+      ).conflicts("language"),
     )
     .option("--stdin <file>", "what the program reads from its stdin; - for our own")
     .option("-e, --env <name=value>", "environment variable; repeatable", collect)
@@ -35,9 +38,10 @@ export function runCommand(config: () => Config, programWords: readonly string[]
     .addOption(new Option("--priority <level>", "order among waiting jobs").choices(["low", "normal", "high"]))
     .option("--json", "print the finished job as JSON instead of the program's output");
   for (const name of limitNames) command.option(`${limitOption(name)} <number>`, limitTable[name].meaning);
-  return command
-    .addHelpText("after", exitCodeHelp)
-    .action((files: string[], options: Options) => run(config(), files, options, programWords));
+  return command.addHelpText("after", exitCodeHelp).action((files: string[], options: Options) => {
+    if (files.length === 0 && options.image === undefined) command.error("error: name the program's files, or --image");
+    return run(config(), files, options, programWords);
+  });
 }
 
 const exitCodeHelp = `

@@ -46,6 +46,7 @@ describe("the request of longshore run", () => {
     const request = await describeRequest([file("tool")], { image: "python" }, ["./tool", "-v"]);
     expect(request).toMatchObject({ image: "python", command: ["./tool", "-v"], files: [{ path: "tool" }] });
     expect(request).not.toHaveProperty("language");
+    expect(await describeRequest([], { image: "python" }, [])).not.toHaveProperty("command");
   });
 
   it("has an option for every limit, and makes numbers of them", async () => {

@@ -5,7 +5,7 @@ describe("a command line", () => {
   it.each([
     ["without a command", [], /^Usage: longshore /],
     ["with an unknown command", ["nope"], /^longshore: unknown command 'nope'\n$/],
-    ["that runs nothing", ["run"], /^longshore: missing required argument 'files'\n$/],
+    ["that runs nothing", ["run"], /^longshore: name the program's files, or --image\n$/],
     ["with an unknown option", ["run", "--nope", "x"], /^longshore: unknown option '--nope'\n/],
     ["with a value that is none", ["run", "--priority", "huge", "x"], /^longshore: option '--priority <level>' .*\n$/],
   ])("%s exits with 125, since nothing was run, and says so once", async (_, words, message) => {

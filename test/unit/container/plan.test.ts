@@ -133,6 +133,12 @@ describe("the plan of a container", () => {
     ]);
   });
 
+  it("takes supplementary groups on before it gives up the ids that allow it", () => {
+    const plan = samplePlan({ user: { uid: 5, gid: 6, groups: [7, 65_535] } });
+    expect(calls(stepsOf(plan, "payload", "user ids")).slice(0, 3)).toEqual(["setgroups", "setresgid", "setresuid"]);
+    expect(explainSteps(plan.steps)).toContain("setgroups(2, [7, 65535])");
+  });
+
   it("looks a command up in the PATH of its own environment, and takes a path as it is", () => {
     const paths = (plan: ReturnType<typeof samplePlan>): unknown[] =>
       stepsOf(plan, "payload", "exec")

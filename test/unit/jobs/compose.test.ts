@@ -4,15 +4,17 @@ import { defaultMaxima, type Limits, limitTable } from "../../../shared/limits.t
 import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
 import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 import { composeRun } from "../../../worker/jobs/compose.ts";
-import { storedImage } from "./sample.ts";
+import { imageConfig, storedImage } from "./sample.ts";
 
 const presets = loadPresets(SHIPPED_IMAGES);
 const schema = createJobRequestSchema(defaultMaxima);
 
-function compose(body: Record<string, unknown>, maxima: Limits = defaultMaxima) {
+const user = { uid: 1000, gid: 1000, groups: [5], home: "/home/app" };
+
+function compose(body: Record<string, unknown>, maxima: Limits = defaultMaxima, image = storedImage()) {
   const request = resolveRequest(parseJobRequest(schema, body), presets, maxima);
   const preset = request.language === undefined ? undefined : presets.get(request.language);
-  return composeRun(request, { image: storedImage(), preset }, maxima);
+  return composeRun(request, { image, preset, user }, maxima);
 }
 
 const text = (content: Uint8Array | undefined) => Buffer.from(content ?? []).toString();
@@ -42,8 +44,27 @@ describe("a request with an image and a command", () => {
 
   it("gets the image's user and environment, with its own variables over them", () => {
     const { run } = compose({ ...body, environment: { LANG: "C", EXTRA: "1" } });
-    expect(run.user).toEqual({ uid: 1000, gid: 1000 });
-    expect(run.environment).toEqual({ PATH: "/usr/bin:/bin", LANG: "C", EXTRA: "1" });
+    expect(run.user).toEqual({ uid: 1000, gid: 1000, groups: [5] });
+    expect(run.environment).toEqual({ HOME: "/home/app", PATH: "/usr/bin:/bin", LANG: "C", EXTRA: "1" });
+  });
+
+  it("runs what the image says when it names no command", () => {
+    expect(compose({ image: "tool" }).run.command).toEqual(["/entry"]);
+    expect(compose({ image: "tool", arguments: ["x"] }).run.command).toEqual(["/entry", "x"]);
+  });
+
+  it("works where the image says, unless it says itself", () => {
+    const image = { ...storedImage(), config: imageConfig({ WorkingDir: "/srv", Cmd: ["x"] }) };
+    expect(compose({ image: "tool" }, defaultMaxima, image).run.workingDirectory).toBe("/srv");
+    expect(compose({ image: "tool", workingDirectory: "/" }, defaultMaxima, image).run.workingDirectory).toBe("/");
+    const files = [{ path: "a", content: "" }];
+    const readonly = { image: "tool", rootfs: "readonly" };
+    expect(compose(readonly, defaultMaxima, image).run.workingDirectory).toBe("/srv");
+    expect(() => compose({ ...readonly, files }, defaultMaxima, image)).toThrow(
+      "its WorkingDir /srv cannot take files",
+    );
+    const hidden = { ...storedImage(), config: imageConfig({ WorkingDir: "/proc/self", Cmd: ["x"] }) };
+    expect(() => compose({ image: "tool" }, defaultMaxima, hidden)).toThrow("its WorkingDir /proc/self is at or below");
   });
 
   it("decodes its files and keeps their modes", () => {

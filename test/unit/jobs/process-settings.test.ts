@@ -1,30 +1,64 @@
 import { describe, expect, it } from "vitest";
-import { environmentOf, userOf } from "../../../worker/jobs/process-settings.ts";
+import { commandOf, environmentOf, workingDirectoryOf } from "../../../worker/jobs/process-settings.ts";
 import { imageConfig } from "./sample.ts";
 
-describe("the user of an image", () => {
-  it.each([
-    ["1000:1000", { uid: 1000, gid: 1000 }],
-    ["65535:0", { uid: 65_535, gid: 0 }],
-    ["7", { uid: 7, gid: 7 }],
-    ["", { uid: 1000, gid: 1000 }],
-    [undefined, { uid: 1000, gid: 1000 }],
-  ])("is read from %j", (user, expected) => {
-    expect(userOf(imageConfig(user === undefined ? {} : { User: user }))).toEqual(expected);
+describe("the environment", () => {
+  it("is the image's, with the request's over it and the user's home below it", () => {
+    const config = imageConfig({ Env: ["A=1", "B=x=y", "EMPTY=", "BARE"] });
+    const expected = { HOME: "/home/app", A: "2", B: "x=y", EMPTY: "", BARE: "", C: "3" };
+    expect(environmentOf(config, "/home/app", { A: "2", C: "3" })).toEqual(expected);
+    expect(environmentOf(imageConfig({ Env: ["HOME=/work"] }), "/home/app", {})).toEqual({ HOME: "/work" });
   });
 
-  it.each(["root", "1000:staff", "65536", "1:65536", "-1", "1:", ":1", "1 ", "0x10"])("is refused as %j", (user) => {
-    expect(() => userOf(imageConfig({ User: user }))).toThrow(JSON.stringify(user));
+  it("is the request's and the home when the image has none", () => {
+    expect(environmentOf(imageConfig({}), "/", { A: "1" })).toEqual({ HOME: "/", A: "1" });
+  });
+
+  it.each([
+    ["Env", [`A=${"a".repeat(100_000)}`]],
+    ["Env", ["A=\0"]],
+    ["PATH", [`PATH=${":".repeat(5000)}`]],
+  ])("is refused when its %s is more than a process can take", (what, Env) => {
+    expect(() => environmentOf(imageConfig({ Env }), "/", {})).toThrow(new RegExp(`^its ${what} (are|is|have) `));
   });
 });
 
-describe("the environment", () => {
-  it("is the image's, with the request's over it", () => {
-    const config = imageConfig({ Env: ["A=1", "B=x=y", "EMPTY=", "BARE"] });
-    expect(environmentOf(config, { A: "2", C: "3" })).toEqual({ A: "2", B: "x=y", EMPTY: "", BARE: "", C: "3" });
+describe("the command of an image", () => {
+  it.each([
+    [{ Entrypoint: ["/entry", "a"], Cmd: ["b"] }, [], ["/entry", "a", "b"]],
+    [{ Cmd: ["b", "c"] }, [], ["b", "c"]],
+    [{ Entrypoint: ["/entry"], Cmd: null }, [], ["/entry"]],
+    // As docker run has it.
+    [{ Entrypoint: ["/entry"], Cmd: ["b"] }, ["x", "y"], ["/entry", "x", "y"]],
+    [{ Entrypoint: null, Cmd: ["b"] }, ["x"], ["x"]],
+  ])("of %j with %j is %j", (config, requested, expected) => {
+    expect(commandOf(imageConfig(config), requested)).toEqual(expected);
   });
 
-  it("is the request's alone when the image has none", () => {
-    expect(environmentOf(imageConfig({}), { A: "1" })).toEqual({ A: "1" });
+  it.each([{}, { Entrypoint: [], Cmd: [] }, { Cmd: [""] }])("of %j is none", (config) => {
+    expect(() => commandOf(imageConfig(config), [])).toThrow("give the job a command");
+  });
+
+  it("is refused when it is more than a process can take", () => {
+    expect(() => commandOf(imageConfig({ Cmd: ["a", "b".repeat(100_000)] }), [])).toThrow("its Entrypoint and Cmd");
+    expect(() => commandOf(imageConfig({ Entrypoint: ["a\0"] }), ["x"])).toThrow("have a NUL");
+  });
+});
+
+describe("the working directory", () => {
+  it.each([
+    [undefined, "/work"],
+    ["", "/work"],
+    ["/", "/work"],
+    ["//", "/work"],
+    ["/srv/app", "/srv/app"],
+    ["/srv//app/", "/srv/app"],
+    ["/srv/../app/.", "/app"],
+  ])("of an image that says %j is %s", (WorkingDir, expected) => {
+    expect(workingDirectoryOf(imageConfig(WorkingDir === undefined ? {} : { WorkingDir }))).toBe(expected);
+  });
+
+  it.each(["app", "./app", "/a\0b", `/${"a".repeat(256)}`])("of an image that says %j is refused", (WorkingDir) => {
+    expect(() => workingDirectoryOf(imageConfig({ WorkingDir }))).toThrow(/^its WorkingDir /);
   });
 });

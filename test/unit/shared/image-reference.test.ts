@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatReference, parseReference } from "../../../shared/image-reference.ts";
+import { formatReference, namesOf, parseReference } from "../../../shared/image-reference.ts";
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}` as const;
 
@@ -139,5 +139,17 @@ describe("a reference", () => {
     // Exponential or even cubic matching of this would not end within the test's time limit.
     for (const text of [`${"a".repeat(250)}!`, `${"a-".repeat(120)}!`, `${"a.".repeat(120)}/!`])
       expect(() => parseReference(text)).toThrow("no image reference");
+  });
+});
+
+describe("the names of an image", () => {
+  it.each([
+    ["python", ["python", "docker.io/library/python:latest"]],
+    ["owner/tool:1", ["owner/tool:1", "docker.io/owner/tool:1"]],
+    ["localhost:5000/a:1", ["localhost:5000/a:1"]],
+    [`sha256:${"0".repeat(64)}`, [`sha256:${"0".repeat(64)}`]],
+    ["No/Reference", ["No/Reference"]],
+  ])("that is called %s", (text, names) => {
+    expect(namesOf(text)).toEqual(names);
   });
 });

@@ -14,7 +14,6 @@ describe("what is filled up", () => {
       stdin: "",
       arguments: [],
       environment: {},
-      workingDirectory: "/work",
       limits: {},
       outputs: [],
       rootfs: "writable",
@@ -57,10 +56,9 @@ describe("unknown fields are refused by name", () => {
   });
 });
 
-describe("either a language, or an image and a command", () => {
+describe("either a language, or an image", () => {
   test.each([
     [{}, ["language"]],
-    [{ image: "python" }, ["command"]],
     [{ command: ["x"] }, ["image"]],
     [{ language: "python", image: "python" }, ["image"]],
     [{ language: "python", command: ["x"] }, ["command"]],

@@ -1,4 +1,4 @@
-import { formatReference, parseReference } from "../../../shared/image-reference.ts";
+import { namesOf } from "../../../shared/image-reference.ts";
 import type { ImageStore, StoredImage } from "../../images/store.ts";
 
 /**
@@ -7,7 +7,9 @@ import type { ImageStore, StoredImage } from "../../images/store.ts";
  * @throws when it is not here
  */
 export async function findImage(store: ImageStore, name: string): Promise<StoredImage> {
-  const image = (await store.resolve(name)) ?? (await store.resolve(formatReference(parseReference(name))));
-  if (image === undefined) throw new Error(`image ${name} is not here: longshore images list shows those that are`);
-  return image;
+  for (const candidate of namesOf(name)) {
+    const image = await store.resolve(candidate);
+    if (image !== undefined) return image;
+  }
+  throw new Error(`image ${name} is not here: longshore images list shows those that are`);
 }

@@ -1,9 +1,8 @@
 import { Command } from "commander";
 import { loadConfig } from "../../../shared/config.ts";
 import { pushImage } from "../../images/registry/push.ts";
-import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 import { registrySettings } from "../../images/registry/settings.ts";
-import type { ImageStore, StoredImage } from "../../images/store.ts";
+import { findImage } from "./find-image.ts";
 import { Interruption } from "./interruption.ts";
 import { openStore } from "./open-store.ts";
 import { displayed } from "./transfer-display.ts";
@@ -24,11 +23,4 @@ export function pushCommand(): Command {
       );
       console.log(`${pushed.reference}: ${pushed.digest}`);
     });
-}
-
-/** By the very name, or by the one that it has after a pull: `python` is `docker.io/library/python:latest` then. */
-async function findImage(store: ImageStore, name: string): Promise<StoredImage> {
-  const image = (await store.resolve(name)) ?? (await store.resolve(formatReference(parseReference(name))));
-  if (image === undefined) throw new Error(`image ${name} is not here: longshore images list shows those that are`);
-  return image;
 }

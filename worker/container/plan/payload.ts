@@ -1,6 +1,6 @@
 import { RLIMIT, SIGNAL } from "../../linux/constants.ts";
 import type { ContainerLimits, ContainerSpec } from "../spec.ts";
-import { flags, mode, NULL, string, words } from "./arguments.ts";
+import { bytes, flags, mode, NULL, string, words } from "./arguments.ts";
 import { type Capability, keepCapabilities } from "./credentials.ts";
 import { type Argument, type Step, writeSteps } from "./step.ts";
 
@@ -34,6 +34,9 @@ export function limitResources(steps: Step[], limits: ContainerLimits): void {
 /** The payload becomes the run's user and leads a session without a terminal. Only root keeps capabilities, if any. */
 export function becomeUser(steps: Step[], user: ContainerSpec["user"], capabilities: readonly Capability[]): void {
   const step = writeSteps(steps, "payload", "user ids");
+  const groups = Uint32Array.from(user.groups ?? []);
+  if (groups.length > 0)
+    step("setgroups", groups.length, bytes(`[${groups.join(", ")}]`, new Uint8Array(groups.buffer)));
   step("setresgid", user.gid, user.gid, user.gid);
   step("setresuid", user.uid, user.uid, user.uid);
   keepCapabilities(writeSteps(steps, "payload", "capabilities"), user.uid === 0 ? capabilities : []);

@@ -27,19 +27,32 @@ export interface Resolution {
   readonly entry: TreeEntry | "root" | undefined;
 }
 
+/** A tree does not have what it is asked for; the message says what is in the way. */
+export class TreeError extends Error {
+  override readonly name = "TreeError";
+}
+
 /** As many as the kernel follows (MAXSYMLINKS). */
 const LINKS_MAX = 40;
 
 /**
+ * Components that are looked at on the way, those of links included. No path that the kernel takes comes near it; a
+ * stranger's links to long paths through many layers would have us look for seconds.
+ */
+const COMPONENTS_MAX = 1024;
+
+/**
  * Follows a path in a tree, `..` and symbolic links included: none leads out of it.
  * @param last whether a symbolic link at the very end is followed, too
- * @throws when links lead in circles, or a file stands where a directory has to be
+ * @throws {TreeError} when links lead in circles, or a file stands where a directory has to be
  */
 export function resolveIn(tree: FileTree, path: string, last: "followed" | "kept" = "followed"): Resolution {
   const pending = componentsOf(path);
   const reached: TreeEntry[] = [];
   let links = 0;
+  let components = 0;
   for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
+    if (++components > COMPONENTS_MAX) throw new TreeError(`the way to /${path} is too long`);
     if (name === "..") {
       reached.pop();
       continue;
@@ -51,12 +64,12 @@ export function resolveIn(tree: FileTree, path: string, last: "followed" | "kept
       return { path: normalize([...componentsOf(directory), name, ...pending]), entry: undefined };
     }
     if (entry.target !== undefined && (pending.length > 0 || last === "followed")) {
-      if (++links > LINKS_MAX) throw new Error(`too many symbolic links in /${path}`);
+      if (++links > LINKS_MAX) throw new TreeError(`too many symbolic links in /${path}`);
       if (entry.target.startsWith("/")) reached.length = 0;
       pending.unshift(...componentsOf(entry.target));
       continue;
     }
-    if (pending.length > 0 && !entry.status.isDirectory()) throw new Error(`/${entry.path} is not a directory`);
+    if (pending.length > 0 && !entry.status.isDirectory()) throw new TreeError(`/${entry.path} is not a directory`);
     reached.push(entry);
   }
   const entry = reached.at(-1);
