@@ -174,7 +174,8 @@ describe("when Redis goes away in the middle of work", () => {
       const limits = { wallTimeMs: 300_000 };
       const pause = sleepOf(300.5);
       const id = await client.post({ language: "bash", source: `sleep ${pause}`, limits });
-      await client.started(id);
+      // Until it runs, there being no process says nothing about the lock.
+      await expectEventually(async () => (await processesOf(pause)).length > 0, true);
       await redis.kill();
       // Nobody can tell the worker: it goes by its own clock.
       await expectEventually(async () => (await processesOf(pause)).length, 0);
