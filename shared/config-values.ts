@@ -88,3 +88,21 @@ export const mirrorsSchema = list
     for (const [registry, mirror] of pairs) mirrors.set(registry, [...(mirrors.get(registry) ?? []), mirror]);
     return mirrors;
   });
+
+/** Where blobs live. */
+export type BlobLocation =
+  | { readonly kind: "directory"; readonly path: string }
+  | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string }
+  | { readonly kind: "api"; readonly url: string };
+
+/** A directory, `s3://bucket/prefix`, or the URL of an API that has the blobs. */
+export const blobLocationSchema = z.string().transform((text, context): BlobLocation => {
+  if (text.startsWith("/")) return { kind: "directory", path: text };
+  // A bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens.
+  const [, bucket, prefix = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[\w.-]+)*)\/?$/.exec(text) ?? [];
+  if (bucket !== undefined) return { kind: "s3", bucket, prefix: prefix.slice(1) };
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return { kind: "api", url: text };
+  const message = "is neither an absolute path nor s3://BUCKET/PREFIX nor the URL of an API";
+  context.addIssue({ code: "custom", message, input: text });
+  return z.NEVER;
+});

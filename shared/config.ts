@@ -6,9 +6,12 @@
  */
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import * as z from "zod";
 import {
   apiKeysSchema,
+  type BlobLocation,
+  blobLocationSchema,
   decimal,
   hostSchema,
   mirrorsSchema,
@@ -116,6 +119,44 @@ const variables = {
     meaning: "where to pull from first, as `registry=mirror`, comma separated, e.g. `docker.io=mirror.example:5000`",
     schema: mirrorsSchema,
   },
+  LONGSHORE_BLOBS: {
+    default: "",
+    meaning:
+      "where blobs live: a directory, `s3://bucket/prefix`, or the URL of an API that has them, for workers of other " +
+      "machines; `blobs` in LONGSHORE_DATA when not set",
+    schema: optional(blobLocationSchema),
+  },
+  LONGSHORE_S3_ENDPOINT: {
+    default: "",
+    meaning: "server that speaks S3, where it is not Amazon's; credentials come from AWS_ACCESS_KEY_ID and the like",
+    schema: optional(urlOf("http", "https")),
+  },
+  LONGSHORE_BLOB_BYTES: {
+    default: "1073741824",
+    meaning: "largest blob, in bytes",
+    // What S3 takes in one request.
+    schema: whole(1, 5 * 1024 ** 3),
+  },
+  LONGSHORE_BLOB_QUOTA_BYTES: {
+    default: "10737418240",
+    meaning: "what the blobs of one API key may take together, in bytes",
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+  },
+  LONGSHORE_BLOB_TTL_SECONDS: {
+    default: "86400",
+    meaning: "how long a blob is kept after it was put or used last",
+    schema: whole(1, 31_536_000),
+  },
+  LONGSHORE_LAYER_BYTES: {
+    default: "4294967296",
+    meaning: "what a blob may hold that a job uses as a layer, unpacked, in bytes",
+    schema: whole(1, Number.MAX_SAFE_INTEGER),
+  },
+  LONGSHORE_LAYER_CACHE_BYTES: {
+    default: "21474836480",
+    meaning: "what unpacked blobs may take on a worker's disk, in bytes; those least recently used go first",
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+  },
   LONGSHORE_METRICS_HOST: {
     default: "127.0.0.1",
     meaning: "address on which the worker serves its metrics",
@@ -192,6 +233,18 @@ export interface Config {
   readonly insecureRegistries: readonly string[];
   /** Mirrors by registry, in the order in which they are tried. */
   readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
+  readonly blobs: BlobLocation;
+  /** Of a server that speaks S3 and is not Amazon's. */
+  readonly s3Endpoint: string | undefined;
+  /** The largest blob. */
+  readonly blobBytes: number;
+  /** What the blobs of one client may take together. */
+  readonly blobQuotaBytes: number;
+  readonly blobTtlSeconds: number;
+  /** What one blob may hold that is a layer, unpacked. */
+  readonly layerBytes: number;
+  /** What unpacked blobs may take on a worker's disk. */
+  readonly layerCacheBytes: number;
   readonly metricsHost: string;
   readonly metricsPort: number;
   readonly logLevel: LogLevel;
@@ -256,6 +309,13 @@ function assemble(values: Values, maxima: Limits): Config {
     platform: values.LONGSHORE_PLATFORM,
     insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
     registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,
+    blobs: values.LONGSHORE_BLOBS ?? { kind: "directory", path: join(values.LONGSHORE_DATA, "blobs") },
+    s3Endpoint: values.LONGSHORE_S3_ENDPOINT,
+    blobBytes: values.LONGSHORE_BLOB_BYTES,
+    blobQuotaBytes: values.LONGSHORE_BLOB_QUOTA_BYTES,
+    blobTtlSeconds: values.LONGSHORE_BLOB_TTL_SECONDS,
+    layerBytes: values.LONGSHORE_LAYER_BYTES,
+    layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,
     metricsHost: values.LONGSHORE_METRICS_HOST,
     metricsPort: values.LONGSHORE_METRICS_PORT,
     logLevel: values.LONGSHORE_LOG_LEVEL,

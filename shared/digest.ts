@@ -7,3 +7,8 @@ const PATTERN = /^sha256:[0-9a-f]{64}$/;
 export function isDigest(text: string): text is Digest {
   return PATTERN.test(text);
 }
+
+/** The hexadecimal part, which names files, directories and keys. */
+export function hexOf(digest: Digest): string {
+  return digest.slice("sha256:".length);
+}

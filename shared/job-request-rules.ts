@@ -5,6 +5,7 @@ import { findPathConflicts } from "./paths/conflicts.ts";
 /** Bounds of one request that no operator needs to move. */
 export const requestBounds = {
   files: 1024,
+  layers: 32,
   outputs: 64,
   arguments: 1024,
   environment: 256,
@@ -27,6 +28,7 @@ interface RequestFields {
   readonly rootfs: "writable" | "readonly";
   readonly workingDirectory?: string | undefined;
   readonly files: readonly { readonly path: string }[];
+  readonly layers: readonly { readonly at: string }[];
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -77,6 +79,27 @@ export function checkWorkingDirectory(request: RequestFields, context: z.core.$R
   const message = workingDirectory === undefined ? undefined : describeWorkingDirectoryFault(workingDirectory, request);
   if (message !== undefined)
     context.addIssue({ code: "custom", path: ["workingDirectory"], message, input: workingDirectory });
+}
+
+/** What empty file systems of the container's own cover under a read-only root. */
+const COVERED_BY_TEMPORARY = /^\/(?:work|tmp)(?:\/|$)/;
+
+/** What is wrong with the place of a layer, if anything. */
+export function describeLayerPlaceFault(at: string, rootfs: RequestFields["rootfs"]): string | undefined {
+  if (at === "/") return "is the root: name a directory below it";
+  if (HIDDEN_BY_MOUNTS.test(at)) return "is at or below /proc, /sys or /dev, which are not for files";
+  if (rootfs === "writable" || !COVERED_BY_TEMPORARY.test(at)) return undefined;
+  return "is covered by the empty /work and /tmp of a read-only root: use another directory";
+}
+
+/** Layers must be seen where they are. */
+export function checkLayers(request: RequestFields, context: z.core.$RefinementCtx): void {
+  for (const [index, { at }] of request.layers.entries()) {
+    const message = describeLayerPlaceFault(at, request.rootfs);
+    if (message !== undefined) {
+      context.addIssue({ code: "custom", path: ["layers", index, "at"], message, input: at });
+    }
+  }
 }
 
 /** A program is looked for in every directory of it. */

@@ -6,10 +6,12 @@
  */
 import * as z from "zod";
 import { checkContent, textSchema } from "./content.ts";
+import { isDigest } from "./digest.ts";
 import { LongshoreError } from "./errors.ts";
 import { createLimitsSchema, type Limits } from "./limits.ts";
 import {
   checkArgumentBytes,
+  checkLayers,
   checkPaths,
   checkProgram,
   checkSearchPath,
@@ -37,6 +39,21 @@ const fileSchema = z
   })
   .superRefine(checkContent)
   .meta({ id: "File", description: "a file put into the working directory before the command starts" });
+
+const layerSchema = z
+  .strictObject({
+    blob: z
+      .string()
+      .refine(isDigest, { error: "is not the digest of a blob: sha256: and 64 lower-case hexadecimal digits" })
+      .meta({ description: "digest of a tar that was put with PUT /v1/blobs", examples: ["sha256:…"] }),
+    at: absolutePathSchema,
+  })
+  .meta({
+    id: "InputLayer",
+    description:
+      "files below a directory, as a read-only layer under what the job writes; they belong to the job's user, whatever " +
+      "the tar says, and an image's symbolic links on the way are followed within it",
+  });
 
 const stdinSchema = z.union([
   textSchema,
@@ -88,6 +105,11 @@ function createRunRequestSchema(maxima: Limits) {
         }),
       source: textSchema.optional().meta({ description: "contents of the preset's main file; only with language" }),
       files: z.array(fileSchema).max(requestBounds.files).default([]),
+      layers: z
+        .array(layerSchema)
+        .max(requestBounds.layers)
+        .default([])
+        .meta({ description: "blobs stacked over the image, lowest first" }),
       stdin: stdinSchema.default(""),
       arguments: z
         .array(argumentSchema)
@@ -107,6 +129,7 @@ function createRunRequestSchema(maxima: Limits) {
     })
     .superRefine(checkProgram)
     .superRefine(checkPaths)
+    .superRefine(checkLayers)
     .superRefine(checkWorkingDirectory)
     .superRefine(checkSearchPath)
     .superRefine(checkArgumentBytes)

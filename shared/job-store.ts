@@ -13,6 +13,8 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
+import type { Blobs } from "./blobs/blobs.ts";
+import type { Digest } from "./digest.ts";
 import { LongshoreError } from "./errors.ts";
 import type { Job, JobError } from "./job.ts";
 import { newJob, readJob, viewFields } from "./job-record.ts";
@@ -32,6 +34,8 @@ export interface JobStoreOptions {
   readonly resultTtlSeconds: number;
   /** How long the record of a job is kept that is not confirmed, in milliseconds; 30 s unless given. */
   readonly confirmMs?: number;
+  /** Where the files of jobs are read that are blobs. */
+  readonly blobs?: Blobs;
 }
 
 /** Makes a repeated request return the first one's job. */
@@ -70,17 +74,16 @@ export type Ending =
   | { readonly state: "failed"; readonly error: JobError }
   | { readonly state: "canceled" };
 
-/** A file that an attempt brings back. */
-export interface OutputContent {
-  readonly path: string;
-  readonly content: Uint8Array;
-}
+/** A file that an attempt brings back: as it is, or the blob that it has become (`shared/blobs/`). */
+export type OutputContent =
+  | { readonly path: string; readonly content: Uint8Array }
+  | { readonly path: string; readonly blob: Digest; readonly bytes: number };
 
-/** A file that a job returned, in Redis. */
+/** A file that a job returned. */
 export interface StoredOutput {
   readonly bytes: number;
   /** Reads it piece by piece; throws when it expires on the way. */
-  read(): AsyncGenerator<Buffer>;
+  read(): AsyncIterable<Buffer>;
 }
 
 /**
@@ -95,12 +98,14 @@ export class JobStore {
   readonly #call: ScriptCaller;
   readonly #ttlSeconds: number;
   readonly #confirmMs: number;
+  readonly #blobs: JobStoreOptions["blobs"];
 
   constructor(options: JobStoreOptions) {
     this.#redis = options.redis;
     this.#call = defineScripts(options.redis);
     this.#ttlSeconds = options.resultTtlSeconds;
     this.#confirmMs = options.confirmMs ?? DEFAULT_CONFIRM_MS;
+    this.#blobs = options.blobs;
     this.keys = createKeys(options.queue);
   }
 
@@ -231,12 +236,21 @@ export class JobStore {
     const [state, token] = await withRedis(() => this.#redis.hmget(this.keys.job(id), "state", "token"));
     if (!state) throw new LongshoreError("job_not_found");
     if (state !== "done" || !token) throw new LongshoreError("output_not_found");
-    const key = this.keys.output(id, token, path);
-    // EXISTS and STRLEN in one step: an empty file is not a missing one
-    const replies = await withRedis(() => this.#redis.multi().exists(key).strlen(key).exec());
-    const [exists, bytes] = (replies ?? []).map(([, reply]) => Number(reply));
-    if (exists !== 1 || bytes === undefined) throw new LongshoreError("output_not_found");
+    const [key, blobKey] = [this.keys.output(id, token, path), this.keys.outputBlob(id, token, path)];
+    // All in one step: an empty file is not a missing one
+    const replies = await withRedis(() => this.#redis.multi().exists(key).strlen(key).get(blobKey).exec());
+    const [exists, bytes, blob] = (replies ?? []).map(([, reply]) => reply);
+    if (typeof blob === "string") return await this.#openOutputBlob(blob as Digest);
+    if (exists !== 1 || typeof bytes !== "number") throw new LongshoreError("output_not_found");
     return { bytes, read: () => this.#readOutput(key, bytes) };
+  }
+
+  async #openOutputBlob(digest: Digest): Promise<StoredOutput> {
+    const blobs = this.#blobs;
+    if (blobs === undefined) throw new Error("this store was opened without a place for blobs");
+    const bytes = await blobs.sizeOf(digest);
+    if (bytes === undefined) throw new LongshoreError("output_not_found");
+    return { bytes, read: () => blobs.read(digest) };
   }
 
   async *#readOutput(key: string, bytes: number): AsyncGenerator<Buffer> {
@@ -253,15 +267,23 @@ export class JobStore {
    * keys name the attempt, so that those of an attempt that turns out to be lost are never seen, and expire.
    */
   async #storeOutputs(id: string, token: string, outputs: readonly OutputContent[]): Promise<void> {
-    for (const { path, content } of outputs) {
-      const value = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-      const key = this.keys.output(id, token, path);
-      await withRedis(() => this.#redis.set(key, "", "EX", this.#ttlSeconds));
-      // By offset, not APPEND: a command that is sent again after a broken connection changes nothing.
-      for (let offset = 0; offset < value.byteLength; offset += CHUNK_BYTES) {
-        const piece = value.subarray(offset, offset + CHUNK_BYTES);
-        await withRedis(() => this.#redis.setrange(key, offset, piece));
+    for (const output of outputs) {
+      if ("blob" in output) {
+        const key = this.keys.outputBlob(id, token, output.path);
+        await withRedis(() => this.#redis.set(key, output.blob, "EX", this.#ttlSeconds));
+      } else {
+        await this.#storeContent(this.keys.output(id, token, output.path), output.content);
       }
+    }
+  }
+
+  async #storeContent(key: string, content: Uint8Array): Promise<void> {
+    const value = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+    await withRedis(() => this.#redis.set(key, "", "EX", this.#ttlSeconds));
+    // By offset, not APPEND: a command that is sent again after a broken connection changes nothing.
+    for (let offset = 0; offset < value.byteLength; offset += CHUNK_BYTES) {
+      const piece = value.subarray(offset, offset + CHUNK_BYTES);
+      await withRedis(() => this.#redis.setrange(key, offset, piece));
     }
   }
 

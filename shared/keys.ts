@@ -29,6 +29,22 @@ export interface Keys {
   idempotency(digest: string): string;
   /** String: what a worker says of itself. */
   worker(id: string): string;
+  /** String: which blob holds a large file that an attempt of a job returned. */
+  outputBlob(id: string, token: string, path: string): string;
+  /** Sorted set: `holder hex` of blobs that are held, by when that ends, in milliseconds. */
+  readonly blobHolds: string;
+  /** Hash: holder → bytes that its quota is charged with. */
+  readonly blobCharges: string;
+  /** Hash: hex → how many hold that blob. */
+  readonly blobHolders: string;
+  /** Set: hex of blobs that nobody holds and that are being removed. */
+  readonly blobsDoomed: string;
+  /** String: there while a process removes blobs. */
+  readonly blobSweep: string;
+  /** String: what processes of the installation prove to each other that they are that. */
+  readonly blobSecret: string;
+  /** Hash: hex → bytes of the blobs of one holder. */
+  blobsHeldBy(holder: string): string;
 }
 
 export function createKeys(queue: string): Keys {
@@ -45,5 +61,13 @@ export function createKeys(queue: string): Keys {
     output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
     idempotency: (digest) => `${prefix}:idempotency:${digest}`,
     worker: (id) => `${prefix}:worker:${id}`,
+    outputBlob: (id, token, path) => `${prefix}:job:${id}:output-blob:${token}:${path}`,
+    blobHolds: `${prefix}:blobs:holds`,
+    blobCharges: `${prefix}:blobs:charges`,
+    blobHolders: `${prefix}:blobs:holders`,
+    blobsDoomed: `${prefix}:blobs:doomed`,
+    blobSweep: `${prefix}:blobs:sweep`,
+    blobSecret: `${prefix}:blobs:secret`,
+    blobsHeldBy: (holder) => `${prefix}:blobs:held:${holder}`,
   };
 }

@@ -18,6 +18,10 @@ const definitions = {
   fail: 4,
   release: 4,
   cancel: 4,
+  "blob-hold": 5,
+  "blob-touch": 2,
+  "blob-release": 5,
+  "blob-expire": 4,
 } as const satisfies Record<string, number>;
 
 type ScriptName = keyof typeof definitions;

@@ -9,6 +9,7 @@
 import express, { type Express } from "express";
 import helmet from "helmet";
 import type { Redis } from "ioredis";
+import type { Blobs } from "../../shared/blobs/blobs.ts";
 import { requireKey, requireLocalHost } from "./authenticate.ts";
 import { createContext, type ApiOptions } from "./context.ts";
 import { handleError, handleNotFound } from "./handle-error.ts";
@@ -21,6 +22,7 @@ export interface Api extends AsyncDisposable {
   /** The request handler, for `http.createServer`. */
   readonly app: Express;
   readonly routes: readonly Route[];
+  readonly blobs: Blobs;
   /** The connection that the API works with; connects by itself. */
   readonly redis: Redis;
   /** Answers at once those who wait for a job, now and from here on. */
@@ -31,7 +33,7 @@ export interface Api extends AsyncDisposable {
 
 export function createApi(options: ApiOptions): Api {
   const context = createContext(options);
-  const { config, logger, metrics, redis } = context;
+  const { blobs, config, logger, metrics, redis } = context;
   const routes = createRoutes(context);
 
   const app = express();
@@ -65,5 +67,5 @@ export function createApi(options: ApiOptions): Api {
   app.use(handleNotFound, handleError);
 
   const close = async (): Promise<void> => await context[Symbol.asyncDispose]();
-  return { app, routes, redis, stopWaiting: context.stopWaiting, close, [Symbol.asyncDispose]: close };
+  return { app, routes, blobs, redis, stopWaiting: context.stopWaiting, close, [Symbol.asyncDispose]: close };
 }

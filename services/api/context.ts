@@ -1,5 +1,8 @@
 /** What the routes of one API have in common. */
 import type { Redis } from "ioredis";
+import { StorageAccess } from "../../shared/blobs/access.ts";
+import { Blobs } from "../../shared/blobs/blobs.ts";
+import { openBlobStorage } from "../../shared/blobs/open-storage.ts";
 import type { Config } from "../../shared/config.ts";
 import { createJobRequestSchema, type JobRequestSchema } from "../../shared/job-request.ts";
 import { JobSignals } from "../../shared/job-signals.ts";
@@ -10,6 +13,7 @@ import { JobQueue } from "../../shared/queue.ts";
 import { connectRedis, type ConnectionRole } from "../../shared/redis.ts";
 import { WorkerRegistry } from "../../shared/workers.ts";
 import { createApiMetrics, type ApiMetrics } from "./api-metrics.ts";
+import { sweepBlobs } from "./sweep-blobs.ts";
 
 export interface ApiOptions {
   readonly config: Config;
@@ -23,6 +27,9 @@ export interface ApiContext extends ApiOptions, AsyncDisposable {
   readonly queue: JobQueue;
   /** Of the channel on which finished jobs are published. */
   readonly finished: JobSignals;
+  readonly blobs: Blobs;
+  /** Tells other processes of the installation from everybody else. */
+  readonly access: StorageAccess;
   readonly workers: WorkerRegistry;
   readonly metrics: ApiMetrics;
   readonly requestSchema: JobRequestSchema;
@@ -38,7 +45,10 @@ export function createContext(options: ApiOptions): ApiContext {
   const connect = (role: ConnectionRole): Redis => connectAndReport(config.redisUrl, role, logger);
   const redis = connect("producer");
   const subscriber = connect("subscriber");
-  const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds });
+  const storage = openBlobStorage(config, redis);
+  const blobs = new Blobs({ redis, queue: config.queue, storage, bytesMax: config.blobBytes });
+  const sweep = sweepBlobs(blobs, config.blobTtlSeconds, logger);
+  const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds, blobs });
   const queue = new JobQueue({ redis, queue: config.queue, attempts: config.attempts });
   const finished = new JobSignals(subscriber, redis, store.keys.finishedChannel);
   const closing = new AbortController();
@@ -48,6 +58,8 @@ export function createContext(options: ApiOptions): ApiContext {
     store,
     queue,
     finished,
+    blobs,
+    access: new StorageAccess(redis, config.queue),
     workers: new WorkerRegistry(redis, config.queue),
     metrics: createApiMetrics({ redis, queue: config.queue, waiting: () => finished.size }),
     requestSchema: createJobRequestSchema(config.maxima),
@@ -56,6 +68,8 @@ export function createContext(options: ApiOptions): ApiContext {
     async [Symbol.asyncDispose]() {
       closing.abort();
       finished[Symbol.dispose]();
+      sweep[Symbol.dispose]();
+      blobs[Symbol.dispose]();
       await queue[Symbol.asyncDispose]();
       redis.disconnect();
       subscriber.disconnect();

@@ -12,7 +12,7 @@ export const handleNotFound: RequestHandler = () => {
 
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, _next) => {
   const error = toLongshoreError(thrown);
-  if (error.status === 500) request.log.error({ err: thrown }, error.message);
+  if (error.status === 500 || error.code === "blobs_unavailable") request.log.error({ err: thrown }, error.message);
   else if (error.cause !== undefined) request.log.debug({ err: thrown }, error.message);
   if (response.headersSent) {
     // The answer has begun: cutting it short is the only way to say that it is not whole.

@@ -11,6 +11,9 @@ import { createApi, type Api } from "./api.ts";
 /** For how long answers that are under way may take once the process is told to stop. */
 const STOP_MS = 5000;
 
+/** For how long a request may be on its way here: a blob of a gigabyte takes a slow line half an hour. */
+const REQUEST_MS = 3_600_000;
+
 const IMAGES_DIRECTORY = join(import.meta.dirname, "../../infra/images");
 
 /** Prints what is wrong, without a stack, and ends the process: for faults that the operator can mend. */
@@ -77,7 +80,7 @@ const config = readConfig();
 const logger = createLogger("api", config.logLevel);
 const api = createApi({ config, logger, presets: loadPresets(IMAGES_DIRECTORY) });
 await checkRedisWhenReady(api, logger);
-const server = createServer(api.app);
+const server = createServer({ requestTimeout: REQUEST_MS }, api.app);
 const url = await listen(server, config);
 logger.info({ url, access: config.apiKeys.length > 0 ? "keys" : "loopback only" }, describeAccess(url, config));
 

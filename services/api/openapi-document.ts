@@ -46,6 +46,7 @@ export function createOpenApiDocument(routes: readonly Route[], access: "keys" |
       paths,
       tags: [
         { name: "jobs", description: "post, show and cancel jobs, download their files" },
+        { name: "blobs", description: "contents that jobs use, put once and named by digest" },
         { name: "installation", description: "what this installation offers" },
         { name: "operation", description: "for those who run it" },
       ],

@@ -5,7 +5,7 @@ import type { Express, Request, Response } from "express";
 import type { ZodOpenApiOperationObject } from "zod-openapi";
 import { LongshoreError, type ErrorCode } from "../../shared/errors.ts";
 
-export const methods = ["get", "post", "delete"] as const;
+export const methods = ["get", "put", "post", "delete"] as const;
 export type Method = (typeof methods)[number];
 
 export interface Route {

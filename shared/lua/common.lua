@@ -37,3 +37,25 @@ local function settle(job, id, sets, channel, ttlSeconds, state, ...)
   end
   redis.call("PUBLISH", channel, id)
 end
+
+-- What a blob counts against a quota: a file takes a block at least, and a record here.
+local function blobCharge(bytes)
+  return math.max(tonumber(bytes), 4096)
+end
+
+-- Ends a hold of a blob, and dooms the blob if it was the last one. Returns 1 when there was such a hold.
+local function endHold(holds, held, charges, holders, doomed, holder, hex)
+  if redis.call("ZREM", holds, holder .. " " .. hex) == 0 then
+    return 0
+  end
+  local bytes = redis.call("HGET", held, hex)
+  redis.call("HDEL", held, hex)
+  if redis.call("HINCRBY", charges, holder, -blobCharge(bytes)) <= 0 then
+    redis.call("HDEL", charges, holder)
+  end
+  if redis.call("HINCRBY", holders, hex, -1) <= 0 then
+    redis.call("HDEL", holders, hex)
+    redis.call("SADD", doomed, hex)
+  end
+  return 1
+end

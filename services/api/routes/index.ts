@@ -1,6 +1,7 @@
 /** Every route of the API. */
 import type { ApiContext } from "../context.ts";
 import type { Route } from "../route.ts";
+import { blobRoutes } from "./blobs.ts";
 import { docsRoutes } from "./docs.ts";
 import { healthRoutes } from "./health.ts";
 import { imageRoutes } from "./images.ts";
@@ -9,12 +10,15 @@ import { languageRoutes } from "./languages.ts";
 import { metricRoutes } from "./metrics.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { outputRoutes } from "./outputs.ts";
+import { storedBlobRoutes } from "./stored-blobs.ts";
 import { workerRoutes } from "./workers.ts";
 
 export function createRoutes(context: ApiContext): Route[] {
   const routes = [
     ...jobRoutes(context),
     ...outputRoutes(context),
+    ...blobRoutes(context),
+    ...storedBlobRoutes(context),
     ...languageRoutes(context),
     ...imageRoutes(context),
     ...workerRoutes(context),

@@ -3,11 +3,13 @@ import type { Request, Response } from "express";
 import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
 import { isFinished, jobIdSchema, jobSchema, type Job } from "../../../shared/job.ts";
-import { parseJobRequest } from "../../../shared/job-request.ts";
+import { type CheckedRequest, parseJobRequest } from "../../../shared/job-request.ts";
 import type { Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { cancelJob, submitJob } from "../../../shared/submit.ts";
+import { checkVolumes } from "../../../shared/volumes.ts";
 import { clientOf } from "../authenticate.ts";
+import { holderOf } from "../holder.ts";
 import type { ApiContext } from "../context.ts";
 import { jsonContent } from "../openapi-document.ts";
 import { createJsonReader } from "../read-json.ts";
@@ -33,7 +35,9 @@ function postJob(context: ApiContext): Route {
 
   async function accept(request: Request, response: Response): Promise<Job> {
     const checked = parseJobRequest(requestSchema, await readJson(request, response));
+    checkVolumes(checked.volumes, config.volumes);
     const idempotency = readIdempotency(request, checked);
+    await insistOnBlobs(context, request, checked);
     const { status, job } = await submitJob(store, queue, resolveRequest(checked, presets, config.maxima), {
       queueLimit: config.queueLimit,
       ...(idempotency === undefined ? {} : { idempotency }),
@@ -64,6 +68,7 @@ function postJob(context: ApiContext): Route {
     errors: [
       "invalid_request",
       "invalid_json",
+      "blob_not_found",
       "idempotency_conflict",
       "body_too_large",
       "unsupported_media_type",
@@ -145,6 +150,17 @@ function readId(request: Request): string {
   const parsed = jobIdSchema.safeParse(parameterOf(request, "id"));
   if (!parsed.success) throw new LongshoreError("job_not_found");
   return parsed.data.toLowerCase();
+}
+
+/** A job's blobs have to be its client's; their time to live begins anew. Throws `blob_not_found`, naming the layers. */
+async function insistOnBlobs(context: ApiContext, request: Request, { layers }: CheckedRequest): Promise<void> {
+  if (layers.length === 0) return;
+  const digests = layers.map(({ blob }) => blob);
+  const held = await context.blobs.touch(digests, holderOf(request, context.config));
+  const details = held.flatMap((isHeld, index) =>
+    isHeld ? [] : [{ path: `layers[${index}].blob`, message: "is no blob of yours, or has expired: put it again" }],
+  );
+  if (details.length > 0) throw new LongshoreError("blob_not_found", { details });
 }
 
 function readIdempotency(request: Request, body: unknown): Idempotency | undefined {

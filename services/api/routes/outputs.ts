@@ -1,11 +1,10 @@
 /** `/v1/jobs/{id}/outputs/{path}`: a file that a job returned. */
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
 import { jobIdSchema } from "../../../shared/job.ts";
 import type { ApiContext } from "../context.ts";
 import { parameterOf, restOf, type Route } from "../route.ts";
+import { sendContent } from "../send-content.ts";
 
 export function outputRoutes({ store }: ApiContext): Route[] {
   return [
@@ -29,7 +28,7 @@ export function outputRoutes({ store }: ApiContext): Route[] {
           },
         },
       },
-      errors: ["job_not_found", "output_not_found", "redis_unavailable"],
+      errors: ["job_not_found", "output_not_found", "redis_unavailable", "blobs_unavailable"],
       async handle(request, response) {
         const id = jobIdSchema.safeParse(parameterOf(request, "id"));
         if (!id.success) throw new LongshoreError("job_not_found");
@@ -38,15 +37,7 @@ export function outputRoutes({ store }: ApiContext): Route[] {
         // Whatever a program wrote, a browser must never take it for a page of this server.
         response.attachment(path.split("/").at(-1)).type("application/octet-stream");
         response.set("x-content-type-options", "nosniff");
-        response.set("content-length", String(output.bytes));
-        if (request.method === "HEAD") {
-          response.end();
-          return;
-        }
-        await pipeline(Readable.from(output.read(), { objectMode: false }), response).catch((error: unknown) => {
-          // A client that does not want the rest is no fault.
-          if (!response.destroyed || error instanceof LongshoreError) throw error;
-        });
+        await sendContent(request, response, output);
       },
     },
   ];
