@@ -35,6 +35,16 @@ interface Variable<Value> {
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** When a job's image is pulled. */
+const pullTimes = ["always", "missing", "never"] as const;
+
+/** Which images jobs may have pulled. */
+export interface PullPolicy {
+  readonly when: (typeof pullTimes)[number];
+  /** `host` or `host:port`, as in references. */
+  readonly registries: readonly string[];
+}
+
 const variables = {
   REDIS_URL: {
     default: "redis://127.0.0.1:6379",
@@ -108,6 +118,18 @@ const variables = {
     default: "",
     meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
     schema: optional(platformSchema),
+  },
+  LONGSHORE_PULL: {
+    default: "never",
+    meaning:
+      "when jobs have their image pulled: `missing` (where the worker does not have it), `always` (asks the registry " +
+      "each time), or `never`",
+    schema: z.enum(pullTimes),
+  },
+  LONGSHORE_PULL_REGISTRIES: {
+    default: "docker.io",
+    meaning: "registries that jobs may pull from, as `host` or `host:port`, comma separated",
+    schema: registriesSchema,
   },
   LONGSHORE_INSECURE_REGISTRIES: {
     default: "",
@@ -229,6 +251,7 @@ export interface Config {
   /** Of images that are pulled; undefined: the machine's own. */
   readonly platform:
     { readonly os: string; readonly architecture: string; readonly variant: string | undefined } | undefined;
+  readonly pull: PullPolicy;
   /** `host:port` of registries that are reached by plain HTTP. */
   readonly insecureRegistries: readonly string[];
   /** Mirrors by registry, in the order in which they are tried. */
@@ -307,6 +330,7 @@ function assemble(values: Values, maxima: Limits): Config {
     drainMs: values.LONGSHORE_DRAIN_MS,
     imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
     platform: values.LONGSHORE_PLATFORM,
+    pull: { when: values.LONGSHORE_PULL, registries: values.LONGSHORE_PULL_REGISTRIES },
     insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
     registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,
     blobs: values.LONGSHORE_BLOBS ?? { kind: "directory", path: join(values.LONGSHORE_DATA, "blobs") },

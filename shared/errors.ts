@@ -42,7 +42,10 @@ export const errorTable = {
   no_worker: { status: 503, message: "no worker is alive: start one with npm run worker" },
   language_unavailable: { status: null, message: "the worker has no preset of this language" },
   image_unavailable: { status: null, message: "the worker cannot get this image" },
-  image_unusable: { status: null, message: "the image asks for what a container does not have" },
+  image_not_found: { status: null, message: "neither the worker nor a registry has this image" },
+  image_unusable: { status: null, message: "the image is refused, or asks for what a container does not have" },
+  pull_forbidden: { status: null, message: "LONGSHORE_PULL or the registry does not allow to pull this image" },
+  registry_unreachable: { status: null, message: "the registry of the image cannot be reached" },
   unusable_path: {
     status: null,
     message: "the image has no place for the request's workingDirectory, files or layers",

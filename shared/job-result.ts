@@ -70,7 +70,11 @@ export const jobResultSchema = z
     outcome: z.enum([...outcomes, "build_failed"]),
     ...runFields,
     build: buildResultSchema.nullable().meta({ description: "null for presets that do not compile" }),
-    timings: z.strictObject({ queuedMs: milliseconds, ...timings }),
+    timings: z.strictObject({
+      queuedMs: milliseconds,
+      pullMs: milliseconds.meta({ description: "what it took to pull the image; 0 when it was there" }),
+      ...timings,
+    }),
     image: z.string().meta({ description: "digest of the image that ran", examples: ["sha256:…"] }),
     worker: z.string(),
   })

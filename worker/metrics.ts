@@ -17,6 +17,7 @@ export class WorkerMetrics {
   readonly registry: Registry;
   readonly #runs: Counter<"stage" | "outcome" | "language" | "image">;
   readonly #queueWait: Histogram;
+  readonly #pull: Histogram;
   readonly #prepare: Histogram<"stage">;
   readonly #run: Histogram<"stage">;
   readonly #collect: Histogram<"stage">;
@@ -48,6 +49,11 @@ export class WorkerMetrics {
     });
     this.#queueWait = new Histogram({
       ...NAMED("queue_wait_seconds", "from the acceptance of a job to the start of an attempt at it"),
+      buckets: [...DURATION_BUCKETS],
+      registers,
+    });
+    this.#pull = new Histogram({
+      ...NAMED("pull_seconds", "time that jobs waited for their image to be pulled, where they did"),
       buckets: [...DURATION_BUCKETS],
       registers,
     });
@@ -134,6 +140,10 @@ export class WorkerMetrics {
 
   imageLookedUp(answer: "hit" | "miss"): void {
     this.#imageLookups[answer].inc();
+  }
+
+  imagePulled(milliseconds: number): void {
+    this.#pull.observe(milliseconds / 1000);
   }
 
   attemptStarted(attempt: number, queuedMs: number): void {

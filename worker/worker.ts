@@ -25,6 +25,8 @@ import { Consumer } from "./consumer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
 import { collectGarbage } from "./images/garbage.ts";
+import { ImagePuller } from "./images/registry/puller.ts";
+import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore } from "./images/store.ts";
 import { reportOutages } from "./outages.ts";
@@ -66,6 +68,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
 
   await mkdir(config.dataDirectory, { recursive: true });
   const images = await ImageStore.open(join(config.dataDirectory, "images"));
+  const puller = new ImagePuller(images, registrySettings(config, process.env));
   const identity = resources.use(await WorkerIdentity.take(config));
   const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
@@ -133,12 +136,15 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     { redis, queue, attempts },
     {
       images,
+      puller,
+      pull: config.pull,
       presets: loadPresets(SHIPPED_IMAGES),
       maxima: config.maxima,
       worker: id,
       onContainerStart: () => metrics.containerStarted(),
       onContainerEnd: (report) => metrics.containerEnded(report),
       onImageLookup: (answer) => metrics.imageLookedUp(answer),
+      onImagePull: (milliseconds) => metrics.imagePulled(milliseconds),
       store,
       cancels,
       slots,

@@ -34,7 +34,7 @@ export function resultOf(stdout: string, outputs: JobResult["outputs"] = []): Jo
       processesPeak: 1,
     },
     build: null,
-    timings: { queuedMs: 0.5, prepareMs: 2, runMs: 20, collectMs: 1 },
+    timings: { queuedMs: 0.5, pullMs: 0, prepareMs: 2, runMs: 20, collectMs: 1 },
     image: `sha256:${"0".repeat(64)}`,
     worker: "worker-by-hand",
   };

@@ -8,6 +8,8 @@ import type { OutputFile, RunResult } from "../container/spec.ts";
 export interface Circumstances {
   /** Milliseconds between the request and the start of this attempt. */
   readonly queuedMs: number;
+  /** Milliseconds that the pull of the image took; 0 when there was none. */
+  readonly pullMs: number;
   /** Digest of the image. */
   readonly image: string;
   /** Id of the worker. */
@@ -21,12 +23,12 @@ export function hasSucceeded(build: RunResult): boolean {
 
 /** The result of a job whose program ran. */
 export function jobResult(run: RunResult, build: RunResult | undefined, circumstances: Circumstances): JobResult {
-  const { queuedMs, image, worker } = circumstances;
+  const { queuedMs, pullMs, image, worker } = circumstances;
   const { timings, ...fields } = containerResult(run);
   return {
     ...fields,
     build: build === undefined ? null : containerResult(build),
-    timings: { queuedMs, ...timings },
+    timings: { queuedMs, pullMs, ...timings },
     image,
     worker,
   };
@@ -36,7 +38,8 @@ export function jobResult(run: RunResult, build: RunResult | undefined, circumst
  * The result of a job whose build failed. The program was never run, so its fields say that nothing was written and
  * nothing used; the compiler's messages, exit code and usage are those of `build`.
  */
-export function buildFailedResult(build: RunResult, { queuedMs, image, worker }: Circumstances): JobResult {
+export function buildFailedResult(build: RunResult, circumstances: Circumstances): JobResult {
+  const { queuedMs, pullMs, image, worker } = circumstances;
   const nothing = encodeOutput({ content: new Uint8Array(), truncated: false });
   return {
     outcome: "build_failed",
@@ -55,7 +58,7 @@ export function buildFailedResult(build: RunResult, { queuedMs, image, worker }:
       processesPeak: 0,
     },
     build: containerResult(build),
-    timings: { queuedMs, prepareMs: 0, runMs: 0, collectMs: 0 },
+    timings: { queuedMs, pullMs, prepareMs: 0, runMs: 0, collectMs: 0 },
     image,
     worker,
   };

@@ -4,10 +4,11 @@ import type { JobRequest } from "../../shared/job-request.ts";
 import type { JobResult } from "../../shared/job-result.ts";
 import type { OutputContent } from "../../shared/job-store.ts";
 import type { Limits } from "../../shared/limits.ts";
-import type { Presets } from "../../shared/presets.ts";
+import type { Preset, Presets } from "../../shared/presets.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
-import type { ImageStore, StoredImage } from "../images/store.ts";
-import { composeRun, type Program, type RunPlan } from "./compose.ts";
+import type { StoredImage } from "../images/store.ts";
+import { composeRun, type RunPlan } from "./compose.ts";
+import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type ImageSources } from "./image.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
 import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
 
@@ -22,23 +23,19 @@ export interface ContainerReport {
   readonly stage: "build" | "run";
   /** Name of a preset, or nothing. */
   readonly language: string | undefined;
-  /** Reference of an image that the worker has. */
+  /** As {@link imageLabel} says. */
   readonly image: string;
   readonly result: RunResult;
 }
 
 /** What a worker does jobs with. */
-export interface JobContext {
-  readonly images: ImageStore;
+export interface JobContext extends ImageSources {
   readonly presets: Presets;
   /** The largest limits that this server grants. */
   readonly maxima: Limits;
-  /** Id of the worker. */
-  readonly worker: string;
   /** Called when a container is about to be made; what it returns is disposed of when nothing is left of it. */
   readonly onContainerStart: () => Disposable;
   readonly onContainerEnd: (report: ContainerReport) => void;
-  readonly onImageLookup: (answer: "hit" | "miss") => void;
 }
 
 /** What became of one attempt at a job. */
@@ -47,6 +44,8 @@ export type JobOutcome =
   /** `retry`: whether another attempt may fare better. */
   | { readonly kind: "failed"; readonly error: JobError; readonly retry: "worthwhile" | "pointless" }
   | { readonly kind: "canceled" };
+
+type FailedOutcome = Extract<JobOutcome, { kind: "failed" }>;
 
 /** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
 export async function performRun(
@@ -58,13 +57,21 @@ export async function performRun(
 ): Promise<JobOutcome> {
   // Until nothing of the image is mounted any more, it is not removed.
   await using leases = new AsyncDisposableStack();
-  const found = await findProgram(request, context, leases);
-  if ("kind" in found) return found;
-  const { image } = found;
-  const circumstances = { queuedMs, image: image.digest, worker: context.worker };
+  const preset = findPreset(request, context);
+  if (preset !== undefined && "kind" in preset) return preset;
+  let acquired: AcquiredImage | ImageFailure;
+  try {
+    acquired = await acquireImage(request, preset, context, signal);
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    throw error;
+  }
+  if (acquired.kind === "failed") return failed(acquired.code, acquired.message, acquired.retry);
+  const { image } = leases.use(acquired.lease);
+  const circumstances = { queuedMs, pullMs: acquired.pullMs, image: image.digest, worker: context.worker };
   let plan: RunPlan;
   try {
-    plan = composeRun(request, { ...found, user: userOf(image) }, context.maxima);
+    plan = composeRun(request, { image, preset, user: userOf(image) }, context.maxima);
   } catch (error) {
     if (!(error instanceof UnusableImageError)) throw error;
     return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
@@ -72,31 +79,14 @@ export async function performRun(
   return await runPlan(request, plan, image, circumstances, slot, context, signal);
 }
 
-async function findProgram(
-  request: JobRequest,
-  context: JobContext,
-  leases: AsyncDisposableStack,
-): Promise<Omit<Program, "user"> | Extract<JobOutcome, { kind: "failed" }>> {
-  const preset = request.language === undefined ? undefined : context.presets.get(request.language);
-  if (request.language !== undefined && preset === undefined) {
-    const known = [...context.presets.keys()].join(", ");
-    return failed(
-      "language_unavailable",
-      `the worker has no preset of ${request.language}, only ${known}`,
-      "pointless",
-    );
-  }
-  const reference = preset?.image ?? request.image ?? "";
-  try {
-    const lease = await context.images.lease(reference);
-    context.onImageLookup(lease === undefined ? "miss" : "hit");
-    if (lease !== undefined) return { image: leases.use(lease).image, preset };
-  } catch (error) {
-    context.onImageLookup("miss");
-    return failed("image_unavailable", error instanceof Error ? error.message : String(error), "worthwhile");
-  }
-  const message = `image ${reference} is not on worker ${context.worker}: build it there with longshore images build`;
-  return failed("image_unavailable", message, "pointless");
+/** @returns undefined for a request that names an image */
+function findPreset({ language }: JobRequest, { presets }: JobContext): Preset | undefined | FailedOutcome {
+  if (language === undefined) return undefined;
+  const known = [...presets.keys()].join(", ");
+  return (
+    presets.get(language) ??
+    failed("language_unavailable", `the worker has no preset of ${language}, only ${known}`, "pointless")
+  );
 }
 
 async function runPlan(
@@ -113,7 +103,12 @@ async function runPlan(
     const result = await slot.run(spec, signal);
     switch (result.kind) {
       case "ended":
-        context.onContainerEnd({ stage, language: request.language, image: image.reference, result });
+        context.onContainerEnd({
+          stage,
+          language: request.language,
+          image: imageLabel(image.reference, context.pull),
+          result,
+        });
         return result;
       case "failed":
         return setupFailed(result, spec);
@@ -161,10 +156,6 @@ const obstacles: ReadonlyMap<string, string> = new Map([
   ["ENAMETOOLONG", "a path gets too long"],
 ]);
 
-function failed(
-  code: JobError["code"],
-  message: string,
-  retry: "worthwhile" | "pointless",
-): Extract<JobOutcome, { kind: "failed" }> {
+function failed(code: JobError["code"], message: string, retry: "worthwhile" | "pointless"): FailedOutcome {
   return { kind: "failed", error: { code, message }, retry };
 }

@@ -81,10 +81,10 @@ describe("a job", () => {
     expect(Buffer.concat(chunks).toString()).toBe("data");
   });
 
-  it("fails at once, by name, when the worker has no such image", async () => {
+  it("fails at once, by name, when the worker has no such image and may not pull it", async () => {
     const job = await client.run({ image: "registry.example/none:1", command: ["true"] });
-    expect(job).toMatchObject({ state: "failed", attempt: 1, result: null, error: { code: "image_unavailable" } });
-    expect(job.error?.message).toMatch(/^image registry\.example\/none:1 is not on worker /);
+    expect(job).toMatchObject({ state: "failed", attempt: 1, result: null, error: { code: "pull_forbidden" } });
+    expect(job.error?.message).toMatch(/^image registry\.example\/none:1 is not on worker .* LONGSHORE_PULL is never/);
   });
 
   it("is attempted again when its container cannot be set up, then fails with step, call and error", async () => {
@@ -164,6 +164,7 @@ describe("a worker", () => {
     expect(gained("oom_kills_total")).toBe(1);
     expect(gained("image_misses_total")).toBe(1);
     expect(gained("image_hits_total")).toBe(2);
+    expect(gained("pull_seconds_count")).toBe(0);
     expect(gained("run_seconds_count", ['stage="run"'])).toBe(2);
     expect(after).not.toContain("invented-by-a-client");
   });

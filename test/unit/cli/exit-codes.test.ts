@@ -34,7 +34,7 @@ function done(result: Partial<JobResult>): Job {
       outputs: [],
       usage,
       build: null,
-      timings: { queuedMs: 1, ...timings },
+      timings: { queuedMs: 1, pullMs: 0, ...timings },
       image: "sha256:0",
       worker: "w",
       ...result,

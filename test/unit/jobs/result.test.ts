@@ -4,7 +4,7 @@ import type { OutputFile } from "../../../worker/container/spec.ts";
 import { buildFailedResult, hasSucceeded, jobResult, outputContents } from "../../../worker/jobs/result.ts";
 import { runResult } from "./sample.ts";
 
-const circumstances = { queuedMs: 1.5, image: `sha256:${"3".repeat(64)}`, worker: "host-0-abcdef" };
+const circumstances = { queuedMs: 1.5, pullMs: 2.5, image: `sha256:${"3".repeat(64)}`, worker: "host-0-abcdef" };
 
 describe("the result of a job", () => {
   it("has the run's fields, the whole way's timings, image and worker", () => {
@@ -15,7 +15,7 @@ describe("the result of a job", () => {
       exitCode: 0,
       stdout: { content: "hello", encoding: "utf8", bytes: 5, truncated: false },
       build: null,
-      timings: { queuedMs: 1.5, prepareMs: 7, runMs: 8, collectMs: 9 },
+      timings: { queuedMs: 1.5, pullMs: 2.5, prepareMs: 7, runMs: 8, collectMs: 9 },
       worker: "host-0-abcdef",
     });
   });
@@ -65,7 +65,7 @@ describe("a build", () => {
     expect(jobResultSchema.parse(result)).toEqual(result);
     expect(result).toMatchObject({ outcome: "build_failed", exitCode: null, signal: null, stdout: { bytes: 0 } });
     expect(result.usage.cpuTimeMs).toBe(0);
-    expect(result.timings).toEqual({ queuedMs: 1.5, prepareMs: 0, runMs: 0, collectMs: 0 });
+    expect(result.timings).toEqual({ queuedMs: 1.5, pullMs: 2.5, prepareMs: 0, runMs: 0, collectMs: 0 });
     expect(result.build).toMatchObject({ outcome: "exited", exitCode: 1, stderr: { content: "main.c:1: error" } });
   });
 });

@@ -3,7 +3,7 @@
  * watchdog for connections that stall, and bounds on what is read.
  */
 import { version } from "../../../shared/version.ts";
-import { RegistryError, TransientError, withoutSecrets } from "./registry-error.ts";
+import { RegistryError, TransientError, UnreachableError, withoutSecrets } from "./registry-error.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -96,7 +96,7 @@ export class HttpAnswer implements Disposable {
 /**
  * Sends a request, and returns the answer as soon as its headers are there, whatever its status.
  * @throws {TransientError} when the connection fails in a way that may pass
- * @throws {RegistryError} when it fails for good: no such host, a certificate that does not fit
+ * @throws {UnreachableError} when it fails for good: no such host, a certificate that does not fit
  */
 export async function send(request: HttpRequest): Promise<HttpAnswer> {
   const connection = new AbortController();
@@ -144,9 +144,9 @@ function connectionError(request: HttpRequest, error: unknown): RegistryError {
     const message = `${describe(request)}: ${reason.message === "" ? reason.code : reason.message}`;
     return TRANSIENT_CODES.has(reason.code)
       ? new TransientError(message, { cause: error })
-      : new RegistryError(message, { cause: error });
+      : new UnreachableError(message, { cause: error });
   }
-  return new RegistryError(`${describe(request)}: ${error instanceof Error ? error.message : String(error)}`, {
+  return new UnreachableError(`${describe(request)}: ${error instanceof Error ? error.message : String(error)}`, {
     cause: error,
   });
 }

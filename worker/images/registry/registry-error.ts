@@ -13,6 +13,11 @@ export class RegistryError extends Error {
   }
 }
 
+/** No connection to a registry can be made, and will not in a moment: no such host, a certificate that does not fit. */
+export class UnreachableError extends RegistryError {
+  override readonly name: string = "UnreachableError";
+}
+
 /** It may work in a moment: a broken connection, 429, a server's own trouble. */
 export class TransientError extends RegistryError {
   override readonly name: string = "TransientError";
