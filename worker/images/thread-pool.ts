@@ -1,0 +1,105 @@
+/**
+ * Threads for work that would block the main one: as many as are needed, none while there is nothing to do.
+ *
+ *   run ─▶ waits for a place ─▶ Piscina ─▶ thread
+ *
+ * Piscina is handed no more tasks than it may have threads. What waits in its own queue can be forgotten there: when
+ * a thread ends with its task, aborted or crashed, Piscina begins another one for the next new task only; and when a
+ * thread cannot even begin, no task fails with it.
+ */
+import { Piscina } from "piscina";
+
+/** The next task often comes soon, or not at all. */
+const IDLE_MS = 5_000;
+
+export interface ThreadPoolOptions {
+  /** Its default export performs a task. */
+  readonly module: URL;
+  /** At least 1. */
+  readonly threadsMax: number;
+}
+
+/** Threads that have begun with one module, and why they are not used any more. */
+interface Crew<Task, Result> {
+  readonly threads: Piscina<Task, Result>;
+  failure?: unknown;
+}
+
+export class ThreadPool<Task, Result> {
+  readonly #options: ThreadPoolOptions;
+  readonly #waiting: PromiseWithResolvers<void>[] = [];
+  #places: number;
+  #crew: Crew<Task, Result> | undefined;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    this.#places = options.threadsMax;
+  }
+
+  /**
+   * Performs a task in a thread of its own, or waits while as many as may be are at work.
+   * @param signal stops it in the middle, and ends its thread
+   * @throws when it is aborted, when the task throws, or when its thread cannot begin; other tasks may fail with that one
+   */
+  async run(task: Task, signal?: AbortSignal): Promise<Result> {
+    await this.#enter(signal);
+    const crew = (this.#crew ??= this.#open());
+    try {
+      return await crew.threads.run(task, signal === undefined ? {} : { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw crew.failure ?? error;
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #open(): Crew<Task, Result> {
+    const threads = new Piscina<Task, Result>({
+      filename: this.#options.module.href,
+      name: "default",
+      minThreads: 0,
+      maxThreads: this.#options.threadsMax,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: IDLE_MS,
+      // Descriptors are opened and closed through the kernel's interface, which Node's book-keeping does not see.
+      trackUnmanagedFds: false,
+    });
+    const crew: Crew<Task, Result> = { threads };
+    threads.on("error", (error: unknown) => {
+      crew.failure ??= error;
+      if (this.#crew === crew) this.#crew = undefined;
+      void threads.destroy();
+    });
+    return crew;
+  }
+
+  /** Waits for a place, which whoever leaves hands over. */
+  async #enter(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#places > 0) {
+      this.#places--;
+      return;
+    }
+    const turn = Promise.withResolvers<void>();
+    this.#waiting.push(turn);
+    const giveUp = (): void => {
+      const index = this.#waiting.indexOf(turn);
+      if (index < 0) return;
+      this.#waiting.splice(index, 1);
+      turn.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", giveUp, { once: true });
+    try {
+      await turn.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#places++;
+    else next.resolve();
+  }
+}
