@@ -117,7 +117,8 @@ function specOf(request: StepRequest, outputDescriptor: number, wallTimeMs: numb
     stdin: Buffer.from(work.stdin),
     limits: limitsOf(wallTimeMs),
     outputs: [],
-    build: { network: work.network, scratchDirectory, outputDescriptor },
+    network: { kind: work.network },
+    build: { scratchDirectory, outputDescriptor },
   };
 }
 

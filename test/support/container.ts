@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../shared/config.ts";
+import { IDS_PER_SLOT } from "../../shared/ids.ts";
 import { detectCgroups } from "../../worker/cgroup/detect.ts";
 import type { HostFacts } from "../../worker/container/plan/facts.ts";
 import { ContainerRuntime, inspectHost } from "../../worker/container/runtime.ts";
@@ -27,16 +28,20 @@ export class TestSlot implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  /** @param host what is to be believed about the machine, instead of what is found out */
-  static async open(image = "python", host: Partial<HostFacts> = {}): Promise<TestSlot> {
+  /**
+   * @param host what is to be believed about the machine, instead of what is found out
+   * @param index which of several slots it is: each has user ids of its own
+   */
+  static async open(image = "python", host: Partial<HostFacts> = {}, index = 0): Promise<TestSlot> {
     await using resources = new AsyncDisposableStack();
     const dataDirectory = mkdtempSync(join(tmpdir(), "longshore-slot-"));
     resources.defer(() => rmSync(dataDirectory, { recursive: true }));
     const worker = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    resources.use(new ContainerRuntime({ dataDirectory, idBase: ID_BASE, worker }));
+    const idBase = ID_BASE + index * IDS_PER_SLOT;
+    resources.use(new ContainerRuntime({ dataDirectory, idBase, worker }));
     const cgroups = { layout: detectCgroups(), worker };
     const facts = { ...inspectHost(), ...host };
-    const slot = resources.use(await Slot.open({ index: 0, idBase: ID_BASE, dataDirectory, cgroups, host: facts }));
+    const slot = resources.use(await Slot.open({ index, idBase, dataDirectory, cgroups, host: facts }));
     const store = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
     const stored = await store.resolve(image);
     if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);

@@ -7,6 +7,7 @@
  *   signal aborted ── eventfd ─────────▶                                        └▶ kill init
  *   result         ◀── piscina ─────────
  */
+import { closeSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { CgroupRoot } from "../cgroup/cgroup.ts";
@@ -16,7 +17,7 @@ import {
   openCancellationChannel,
   requestCancellation,
 } from "./slot/cancellation.ts";
-import type { SlotTask } from "./slot/thread.ts";
+import type { SlotAnswer, SlotTask } from "./slot/thread.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import type { ContainerResult, ContainerSpec } from "./spec.ts";
 
@@ -39,7 +40,7 @@ export interface SlotThreadData extends SlotOptions {
   readonly cancellation: CancellationChannel;
 }
 
-type SlotPool = Piscina<SlotTask, ContainerResult | undefined>;
+type SlotPool = Piscina<SlotTask, SlotAnswer>;
 
 /** How long a slot that could not tidy up waits before it tries again. */
 const RECOVERY_PAUSE_MS = 1000;
@@ -55,6 +56,11 @@ function openPool(workerData: SlotThreadData): SlotPool {
     // Descriptors are opened and closed through the kernel's interface, which Node's book-keeping does not see.
     trackUnmanagedFds: false,
   });
+}
+
+/** A network that containers can join (`ContainerSpec.network`); it lasts until this is disposed of and they ended. */
+export interface SharedNetwork extends Disposable {
+  readonly descriptor: number;
 }
 
 /** A place for one container at a time. */
@@ -103,7 +109,7 @@ export class Slot implements AsyncDisposable {
     signal.addEventListener("abort", cancel, { once: true });
     try {
       const result = await this.#pool.run({ kind: "run", run, spec });
-      if (result === undefined) throw new Error("the slot answered a run without a result");
+      if (typeof result !== "object") throw new Error("the slot answered a run without a result");
       return result;
     } finally {
       signal.removeEventListener("abort", cancel);
@@ -116,6 +122,17 @@ export class Slot implements AsyncDisposable {
   async release(name: string): Promise<void> {
     await this.#recover();
     await this.#pool.run({ kind: "release", name });
+  }
+
+  /**
+   * Makes a network for several containers, which then find each other on its loopback: those of this slot, one after
+   * the other, and those of other slots of this process, at the same time. Nothing else is in it, as in any other.
+   */
+  async openNetwork(): Promise<SharedNetwork> {
+    await this.#recover();
+    const descriptor = await this.#pool.run({ kind: "open network" });
+    if (typeof descriptor !== "number") throw new Error("the slot answered without a network");
+    return { descriptor, [Symbol.dispose]: () => closeSync(descriptor) };
   }
 
   /** Ends the slot's thread, and with it whatever runs in it. */

@@ -44,6 +44,29 @@ export type Layer =
   /** The writable layer that an earlier run of the same slot kept under this name (`keepLayerAs`). */
   | { readonly kind: "kept"; readonly name: string };
 
+/** A directory of the host that a container has mounted: data that outlives it, or that many share. */
+export interface VolumeMount {
+  /** Absolute and without a symlink in it: whoever could exchange a part of it would choose what is mounted. */
+  readonly source: string;
+  /** Absolute path inside the container; made when it is missing and the root can be written to. */
+  readonly at: string;
+  readonly mode: "ro" | "rw";
+  /** `copy`: an empty volume starts with what the image has at its place, whoever mounts it first. */
+  readonly whenEmpty: "copy" | "leave";
+}
+
+/**
+ * What a container's network is. There is no `bridge`: a way out of the machine would need addresses, translation and
+ * firewall rules on the host, for programs that nobody trusts.
+ */
+export type ContainerNetwork =
+  /** A loopback of its own. */
+  | { readonly kind: "none" }
+  /** That of other containers, by its descriptor, see `Slot.openNetwork`. */
+  | { readonly kind: "join"; readonly descriptor: number }
+  /** The host's, with its resolv.conf. Only for image builds, whose package managers need it. */
+  | { readonly kind: "host" };
+
 /** One command to be executed in a container of its own. */
 export interface ContainerSpec {
   /** Lowest layer first. The init layer is not listed: every container gets it on top. */
@@ -62,6 +85,10 @@ export interface ContainerSpec {
   readonly limits: ContainerLimits;
   /** Globs relative to the working directory, of the regular files to be returned. */
   readonly outputs: readonly string[];
+  /** None when left out. */
+  readonly volumes?: readonly VolumeMount[];
+  /** `none` when left out. */
+  readonly network?: ContainerNetwork;
   /** Only for image builds, see {@link BuildAbilities}. */
   readonly build?: BuildAbilities;
   /** Keep the writable layer in the slot under this name, until `Slot.release(name)`. */
@@ -72,8 +99,6 @@ export interface ContainerSpec {
  * What a step of an image build can do beyond a job. Builds execute what the operator asked for; jobs never get these.
  */
 export interface BuildAbilities {
-  /** `host`: the host's network and its resolv.conf, for package managers. */
-  readonly network: "none" | "host";
   /** An empty directory on the worker's disk that takes the writable layer, in place of memory; `diskBytes` does not bound it. */
   readonly scratchDirectory: string;
   /** Descriptor of this process that gets what the step prints, both streams as they come. It must take all of it. */

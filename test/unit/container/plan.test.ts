@@ -191,8 +191,8 @@ describe("the plan of a container", () => {
   });
 
   it("gives a step of an image build the host's network, a directory and some capabilities, and a job none", () => {
-    const build = { network: "host", scratchDirectory: "/data/build/1" } as const;
-    const text = explainSteps(samplePlan({ build, user: { uid: 0, gid: 0 } }).steps);
+    const build = { scratchDirectory: "/data/build/1" };
+    const text = explainSteps(samplePlan({ build, network: { kind: "host" }, user: { uid: 0, gid: 0 } }).steps);
     expect(text).toContain("setns(<network namespace of the worker>, CLONE_NEWNET)");
     expect(text).toContain('open_tree(AT_FDCWD, "/data/build/1"');
     expect(text).toContain("{effective=permitted=CAP_CHOWN|CAP_DAC_OVERRIDE|");
@@ -200,7 +200,34 @@ describe("the plan of a container", () => {
     expect(text).toContain("PR_CAPBSET_DROP, CAP_SYS_ADMIN");
     const ordinary = explainSteps(samplePlan({ user: { uid: 0, gid: 0 } }).steps);
     expect(ordinary).not.toMatch(/CLONE_NEWNET|effective=|resolv\.conf/);
-    const offline = explainSteps(samplePlan({ build: { ...build, network: "none" } }).steps);
+    const offline = explainSteps(samplePlan({ build }).steps);
     expect(offline).not.toMatch(/CLONE_NEWNET|resolv\.conf/);
+    expect(() => samplePlan({ network: { kind: "host" } })).toThrow("for image builds only");
+  });
+
+  it("joins the network of other containers before init is born, and only there", () => {
+    const plan = samplePlan({ network: { kind: "join", descriptor: 60 } });
+    const [join] = stepsOf(plan, "launcher", "network");
+    expect(join?.arguments[0]).toMatchObject({ kind: "held", descriptor: 60 });
+    expect(plan.steps.indexOf(plan.init)).toBeGreaterThan(plan.steps.findIndex((step) => step === join));
+    expect(stepsOf(samplePlan({ network: { kind: "none" } }), "launcher", "network")).toEqual([]);
+  });
+
+  it("mounts volumes with the slot's ids, nosuid and nodev, after everything else and before pivot_root", () => {
+    const volumes = [
+      { source: "/srv/data", at: "/data", mode: "ro", whenEmpty: "leave" },
+      { source: "/srv/cache", at: "/work/cache", mode: "rw", whenEmpty: "copy" },
+    ] as const;
+    const plan = samplePlan({ volumes });
+    const text = explainSteps(stepsOf(plan, "slot", "volumes"));
+    expect(text).toContain(
+      'openat2(AT_FDCWD, "/srv/data", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, mode=00, resolve=RESOLVE_NO_SYMLINKS}',
+    );
+    const attributes = "{attr_set=MOUNT_ATTR_IDMAP|MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV";
+    expect(text).toContain(`${attributes}|MOUNT_ATTR_RDONLY, attr_clr=0, userns_fd} /* <user namespace> */`);
+    expect(text).toContain(`${attributes}, attr_clr=0, userns_fd} /* <user namespace> */`);
+    const order = plan.steps.filter(({ actor }) => actor === "init").map(({ purpose }) => purpose);
+    expect(order.indexOf("mount points")).toBeGreaterThan(order.lastIndexOf("temporary file systems"));
+    expect(order.lastIndexOf("mount points")).toBeLessThan(order.lastIndexOf("pivot_root"));
   });
 });

@@ -1,4 +1,5 @@
 import { CLONE, INTERFACE, OPEN_TREE, SOCKET } from "../../linux/constants.ts";
+import type { ContainerSpec } from "../spec.ts";
 import { bytes, flags, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
 import { attach, HERE } from "./mounting.ts";
@@ -23,12 +24,32 @@ export function makeNetwork(): Step[] {
   return steps;
 }
 
-/** A step of an image build that may use the host's network leaves the slot's for it. */
-export function joinHostNetwork(steps: Step[], slot: SlotFacts): void {
-  writeSteps(steps, "launcher", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
+/**
+ * A container that is to have another network than the one that the slot prepared leaves that one, before it is born.
+ * @throws {RangeError} for the host's network outside of an image build
+ */
+export function joinNetwork(steps: Step[], spec: ContainerSpec, slot: SlotFacts): void {
+  const network = networkOf(spec, slot);
+  if (network === undefined) return;
+  writeSteps(steps, "launcher", "network")("setns", network, flags(CLONE, "CLONE_NEWNET"));
 }
 
-/** It also needs to know the host's name servers; mounted and not copied, so that they never become part of an image. */
+function networkOf({ network, build }: ContainerSpec, slot: SlotFacts): DescriptorArgument | undefined {
+  switch (network?.kind) {
+    case undefined:
+    case "none":
+      return undefined;
+    case "join":
+      return { kind: "held", descriptor: network.descriptor, text: "network namespace of other containers" };
+    case "host":
+      if (build === undefined) throw new RangeError("the host's network is for image builds only");
+      return slot.hostNetwork;
+    default:
+      return network satisfies never;
+  }
+}
+
+/** A step of an image build that has the host's network also needs to know the host's name servers; mounted and not copied, so that they never become part of an image. */
 export function mountResolverConfiguration(steps: Step[], root: DescriptorArgument): void {
   const step = writeSteps(steps, "init", "network");
   const cloned = flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC");

@@ -14,7 +14,7 @@ import type { HostFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
 import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
 import { becomeUser, executeCommand, forkPayload, limitResources } from "./payload.ts";
-import { joinHostNetwork, mountResolverConfiguration } from "./network.ts";
+import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
@@ -51,8 +51,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   writeFiles(steps, spec, slot, mounts);
 
   // The launcher, then init with the host's root still in sight.
-  const usesHostNetwork = spec.build?.network === "host";
-  if (usesHostNetwork) joinHostNetwork(steps, slot);
+  joinNetwork(steps, spec, slot);
   const init = enterNamespaces(steps, slot);
   joinCgroup(steps, slot);
   const beginning = beginAccounting(steps);
@@ -62,7 +61,8 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   mountProc(steps, root, slot, host);
   makeDevices(steps, root);
   attachTemporary(steps, root, temporary);
-  if (usesHostNetwork) mountResolverConfiguration(steps, root);
+  attachVolumes(steps, root, volumes);
+  if (spec.network?.kind === "host") mountResolverConfiguration(steps, root);
   pivotRoot(steps, root);
 
   // init gives up what it could do outside.

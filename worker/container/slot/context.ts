@@ -95,6 +95,16 @@ export class SlotContext implements Disposable {
     this.#network = "unused";
   }
 
+  /**
+   * Gives the network that was prepared for the next container to several of them; that one gets another.
+   * @returns a descriptor, which the caller closes
+   */
+  openNetwork(): number {
+    this.tidy();
+    this.#network = "used";
+    return openSync("/proc/thread-self/ns/net", "r");
+  }
+
   /** Keeps the writable layer of a container that has ended under a name; does nothing for a read-only one. */
   keep(name: string, mounts: UnionMount, slotSteps: SlotSteps): void {
     this.release(name);

@@ -12,7 +12,11 @@ export type SlotTask =
   /** Take away what the last container left, prepare for the next. */
   | { readonly kind: "tidy" }
   | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
-  | { readonly kind: "release"; readonly name: string };
+  | { readonly kind: "release"; readonly name: string }
+  | { readonly kind: "open network" };
+
+/** What it answers: a container's result, or the descriptor of a network. */
+export type SlotAnswer = ContainerResult | number | undefined;
 
 const data = workerData as SlotThreadData;
 const cgroups = openCgroups(data.cgroups);
@@ -26,7 +30,7 @@ const context = new SlotContext({
 });
 
 /** Executes one task. */
-export default function perform(task: SlotTask): ContainerResult | undefined {
+export default function perform(task: SlotTask): SlotAnswer {
   switch (task.kind) {
     case "tidy":
       context.tidy();
@@ -36,6 +40,8 @@ export default function perform(task: SlotTask): ContainerResult | undefined {
     case "release":
       context.release(task.name);
       return undefined;
+    case "open network":
+      return context.openNetwork();
     default:
       return task satisfies never;
   }
