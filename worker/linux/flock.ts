@@ -17,3 +17,14 @@ export function tryFlock(descriptor: number, mode: LockMode): boolean {
   if (result < 0 && -result !== constants.errno.EWOULDBLOCK) throw new SystemCallError("flock", -result);
   return result === 0;
 }
+
+/**
+ * Locks the open file description behind a descriptor, and blocks the thread until that can be done.
+ * @throws {SystemCallError}
+ */
+export function flock(descriptor: number, mode: LockMode): void {
+  let result: number;
+  do result = systemCall("flock", descriptor, mode === "shared" ? LOCK.LOCK_SH : LOCK.LOCK_EX);
+  while (-result === constants.errno.EINTR);
+  if (result < 0) throw new SystemCallError("flock", -result);
+}

@@ -1,4 +1,4 @@
-import { O, RESOLVE } from "./constants.ts";
+import { AT, O, RESOLVE } from "./constants.ts";
 import type { FileName } from "./files.ts";
 import { cString, systemCall } from "./libc.ts";
 
@@ -17,10 +17,22 @@ export type Walk =
  * @returns a close-on-exec descriptor, or a negated errno: ELOOP where a symlink is in the way
  */
 export function openBelow(directory: number, path: string | FileName, openFlags: number, walk: Walk): number {
-  const how = Buffer.alloc(OPEN_HOW_BYTES);
   const resolve = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
-  how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
-  how.writeBigUInt64LE(BigInt(walk === "in root" ? resolve : resolve | RESOLVE.RESOLVE_NO_SYMLINKS), 16);
   const name = typeof path === "string" ? cString(path === "" ? "." : path) : path;
+  return open(directory, name, openFlags, walk === "in root" ? resolve : resolve | RESOLVE.RESOLVE_NO_SYMLINKS);
+}
+
+/**
+ * Opens a path of the host that has to be free of symlinks.
+ * @returns a close-on-exec descriptor, or a negated errno: ELOOP where a symlink is in the way
+ */
+export function openWithoutSymlinks(path: string, openFlags: number): number {
+  return open(AT.AT_FDCWD, cString(path), openFlags, RESOLVE.RESOLVE_NO_SYMLINKS);
+}
+
+function open(directory: number, name: FileName, openFlags: number, resolve: number): number {
+  const how = Buffer.alloc(OPEN_HOW_BYTES);
+  how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(resolve), 16);
   return systemCall("openat2", directory, name, how, OPEN_HOW_BYTES);
 }

@@ -37,7 +37,19 @@ export function mountTmpfs(step: StepWriter, options: TmpfsOptions): Step {
 
 /** An open_how of openat2(2) whose walk never leaves the directory it starts in and follows no magic link. */
 export function within(openFlags: readonly (keyof typeof O)[], fileMode = 0): readonly [Argument, Argument] {
-  const resolve: readonly (keyof typeof RESOLVE)[] = ["RESOLVE_IN_ROOT", "RESOLVE_NO_MAGICLINKS"];
+  return openHow(openFlags, fileMode, ["RESOLVE_IN_ROOT", "RESOLVE_NO_MAGICLINKS"]);
+}
+
+/** An open_how of openat2(2) that fails where a symlink is in the path. */
+export function withoutSymlinks(openFlags: readonly (keyof typeof O)[]): readonly [Argument, Argument] {
+  return openHow(openFlags, 0, ["RESOLVE_NO_SYMLINKS"]);
+}
+
+function openHow(
+  openFlags: readonly (keyof typeof O)[],
+  fileMode: number,
+  resolve: readonly (keyof typeof RESOLVE)[],
+): readonly [Argument, Argument] {
   const value = openFlags.reduce((sum, name) => sum | O[name], 0);
   const text = `{flags=${openFlags.join("|")}, mode=0${fileMode.toString(8)}, resolve=${resolve.join("|")}}`;
   return [

@@ -21,6 +21,7 @@ import { awaitPayload, type EndingRooms } from "./reaping.ts";
 import type { Step } from "./step.ts";
 import { attachTemporary, makeTemporary, type TemporaryMount } from "./temporary.ts";
 import { mountUnion, type UnionMount } from "./union-mount.ts";
+import { attachVolumes, openVolumes, type Volume } from "./volumes.ts";
 
 /** Everything that will happen for one container. */
 export interface Plan {
@@ -29,6 +30,8 @@ export interface Plan {
   readonly mounts: UnionMount;
   /** The other file systems that the container can write to. */
   readonly temporary: readonly TemporaryMount[];
+  /** The host's directories in it. */
+  readonly volumes: readonly Volume[];
   /** The step that makes init; its result is init's process id, as the worker sees it. */
   readonly init: Step;
   /** Where init leaves what the slot reports. */
@@ -49,6 +52,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   const mounts = mountUnion(steps, spec, slot, host);
   const temporary = makeTemporary(steps, spec, mounts);
   writeFiles(steps, spec, slot, mounts);
+  const volumes = openVolumes(steps, spec, slot);
 
   // The launcher, then init with the host's root still in sight.
   joinNetwork(steps, spec, slot);
@@ -84,5 +88,5 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   forgetPrivileges(steps);
   const ending = awaitPayload(steps, payload);
   leaveLauncher(steps);
-  return { steps, mounts, temporary, init, rooms: { ...beginning, ...preparation, ...ending } };
+  return { steps, mounts, temporary, volumes, init, rooms: { ...beginning, ...preparation, ...ending } };
 }

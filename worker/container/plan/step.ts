@@ -28,6 +28,8 @@ export type Purpose =
   | "proc"
   | "devices"
   | "temporary file systems"
+  | "volumes"
+  | "mount points"
   | "pivot_root"
   | "user ids"
   | "capabilities"

@@ -19,6 +19,7 @@ import type { SlotContext } from "./context.ts";
 import { commandFailure, decideOutcome, describeEnding, isFull, readEnding } from "./ending.ts";
 import { execute, type Execution } from "./execute.ts";
 import { traceExecution, tracePhase } from "./trace.ts";
+import { fillVolumes, makeMountPoints } from "./prepare-volumes.ts";
 import { accountFor, monotonicMs, readTimes } from "./usage.ts";
 
 /**
@@ -43,6 +44,11 @@ export function runContainer(
     const failure = slotSteps.execute(plan.steps);
     if (failure !== undefined) return setupFailure(plan, failure);
     tracePhase("slot steps");
+    const { idBase } = context;
+    const obstacle =
+      attempt("mount points", () => makeMountPoints(spec, plan, slotSteps, idBase)) ??
+      attempt("volumes", () => fillVolumes(plan, slotSteps, idBase, () => cancellation.isRequested()));
+    if (obstacle !== undefined) return obstacle;
 
     const execution = execute(context, spec, plan, slotSteps, cgroup, cancellation);
     if (execution.kind === "not launched") return setupFailure(plan, execution);
@@ -59,9 +65,30 @@ export function runContainer(
     if (spec.keepLayerAs !== undefined) context.keep(spec.keepLayerAs, plan.mounts, slotSteps);
     return result;
   } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-    return { kind: "failed", purpose: "slot", step: -1, call: error.call, errno: error.errno };
+    return failureOf("slot", error);
   }
+}
+
+/** Does work around the plan. @returns how it failed, if it did */
+function attempt(purpose: string, work: () => void): SetupFailure | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return failureOf(purpose, error);
+  }
+}
+
+/** @throws {Error} what is no failure of a system call */
+function failureOf(purpose: string, error: unknown): SetupFailure {
+  if (error instanceof SystemCallError) {
+    return { kind: "failed", purpose, step: -1, call: error.call, errno: error.errno };
+  }
+  // Of node:fs.
+  if (error instanceof Error && "syscall" in error && "code" in error) {
+    return { kind: "failed", purpose, step: -1, call: String(error.syscall), errno: String(error.code) };
+  }
+  throw error;
 }
 
 function setupFailure(plan: Plan, failure: StepFailure): SetupFailure {
