@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { probeOverlay } from "../../../worker/container/overlay-support.ts";
 import type { Layer } from "../../../worker/container/spec.ts";
+import { LAYERS_MAX } from "../../../worker/images/unpack/limits.ts";
 import { TestSlot, text } from "../../support/container.ts";
 
 /** Every kernel takes paths; from one that takes descriptors, both are asked for. */
 const waysToStack = probeOverlay() === "descriptors" ? (["descriptors", "paths"] as const) : (["paths"] as const);
 
 /** With names of full length these would not fit into the page that mount(2) takes. */
-const MANY_LAYERS = 100;
+const MANY_LAYERS = LAYERS_MAX;
 
 const directory = mkdtempSync(join(tmpdir(), "longshore-layers-"));
 const manyLayers = Array.from({ length: MANY_LAYERS }, (_, index): Layer => {
