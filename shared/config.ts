@@ -23,6 +23,7 @@ import {
 } from "./config-values.ts";
 import { fromTable, limitNames, limitTable, type LimitName, type Limits } from "./limits.ts";
 import { ID_RANGE_END, IDS_PER_SLOT } from "./ids.ts";
+import { type Volumes, volumesSchema } from "./volumes.ts";
 
 /** How one variable is declared. */
 interface Variable<Value> {
@@ -118,6 +119,13 @@ const variables = {
     default: "",
     meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
     schema: optional(platformSchema),
+  },
+  LONGSHORE_VOLUMES: {
+    default: "",
+    meaning:
+      "directories of the workers' machines that jobs may mount, as `name=/path:ro` or `name=/path:rw`, comma " +
+      "separated; the same for APIs and workers",
+    schema: volumesSchema,
   },
   LONGSHORE_PULL: {
     default: "never",
@@ -255,6 +263,8 @@ export interface Config {
   /** `host:port` of registries that are reached by plain HTTP. */
   readonly insecureRegistries: readonly string[];
   /** Mirrors by registry, in the order in which they are tried. */
+  /** What jobs may mount. */
+  readonly volumes: Volumes;
   readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
   readonly blobs: BlobLocation;
   /** Of a server that speaks S3 and is not Amazon's. */
@@ -337,6 +347,7 @@ function assemble(values: Values, maxima: Limits): Config {
     s3Endpoint: values.LONGSHORE_S3_ENDPOINT,
     blobBytes: values.LONGSHORE_BLOB_BYTES,
     blobQuotaBytes: values.LONGSHORE_BLOB_QUOTA_BYTES,
+    volumes: values.LONGSHORE_VOLUMES,
     blobTtlSeconds: values.LONGSHORE_BLOB_TTL_SECONDS,
     layerBytes: values.LONGSHORE_LAYER_BYTES,
     layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,

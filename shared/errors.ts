@@ -53,6 +53,7 @@ export const errorTable = {
   blob_unavailable: { status: null, message: "the worker cannot get a blob of the job's layers" },
   blob_refused: { status: null, message: "a blob of the job's layers is no tar that may be unpacked" },
   setup_failed: { status: null, message: "the container could not be set up" },
+  volume_unavailable: { status: null, message: "the worker cannot mount a volume of the job's" },
   worker_lost: {
     status: null,
     message: "the workers that ran the job were lost, as often as LONGSHORE_ATTEMPTS allows",

@@ -1,6 +1,7 @@
 /** Rules of a request that span more than one field. */
 import type * as z from "zod";
 import { findPathConflicts } from "./paths/conflicts.ts";
+import { findPlaceFaults } from "./volumes.ts";
 
 /** Bounds of one request that no operator needs to move. */
 export const requestBounds = {
@@ -28,6 +29,8 @@ interface RequestFields {
   readonly rootfs: "writable" | "readonly";
   readonly workingDirectory?: string | undefined;
   readonly files: readonly { readonly path: string }[];
+  readonly outputs: readonly string[];
+  readonly volumes: readonly { readonly at: string }[];
   readonly layers: readonly { readonly at: string }[];
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -99,6 +102,18 @@ export function checkLayers(request: RequestFields, context: z.core.$RefinementC
     if (message !== undefined) {
       context.addIssue({ code: "custom", path: ["layers", index, "at"], message, input: at });
     }
+  }
+}
+
+/** Volumes must not hide what the job brings. The image's working directory is known to the worker only. */
+export function checkVolumePlaces(request: RequestFields, context: z.core.$RefinementCtx): void {
+  const { workingDirectory, volumes } = request;
+  const over =
+    workingDirectory === undefined
+      ? { workingDirectory: "", files: [], outputs: [] }
+      : { workingDirectory, files: request.files.map(({ path }) => path), outputs: request.outputs };
+  for (const { index, message } of findPlaceFaults(volumes, over)) {
+    context.addIssue({ code: "custom", path: ["volumes", index, "at"], message, input: volumes });
   }
 }
 

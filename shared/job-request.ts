@@ -15,11 +15,13 @@ import {
   checkPaths,
   checkProgram,
   checkSearchPath,
+  checkVolumePlaces,
   checkWorkingDirectory,
   requestBounds,
 } from "./job-request-rules.ts";
 import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths/schemas.ts";
 import { issuesToDetails } from "./validation.ts";
+import { volumeRequestSchema, VOLUMES_MAX } from "./volumes.ts";
 
 /** Order in which waiting jobs are taken. */
 export const priorities = ["low", "normal", "high"] as const;
@@ -75,6 +77,13 @@ const imageSchema = z
   .max(512)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$/, { error: "is not a reference of an image" });
 
+/** For those who look for a switch: there is none, see SECURITY.md. */
+const networkSchema = z
+  .literal("none", {
+    error: "is none for every job: bridge and host would give programs that nobody trusts a way out of the machine",
+  })
+  .meta({ description: "a loopback device and nothing else, for every job" });
+
 function createRunRequestSchema(maxima: Limits) {
   return z
     .strictObject({
@@ -125,12 +134,17 @@ function createRunRequestSchema(maxima: Limits) {
         description: "files to return from the container, as paths or patterns",
       }),
       rootfs: z.enum(["writable", "readonly"]).default("writable"),
+      volumes: z.array(volumeRequestSchema).max(VOLUMES_MAX).default([]).meta({
+        description: "directories of the worker's machine, of those that the operator allows",
+      }),
+      network: networkSchema.optional(),
       priority: z.enum(priorities).default("normal"),
     })
     .superRefine(checkProgram)
     .superRefine(checkPaths)
     .superRefine(checkLayers)
     .superRefine(checkWorkingDirectory)
+    .superRefine(checkVolumePlaces)
     .superRefine(checkSearchPath)
     .superRefine(checkArgumentBytes)
     .meta({ id: "RunRequest", description: "one command executed in one container" });

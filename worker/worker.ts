@@ -29,6 +29,7 @@ import { ImagePuller } from "./images/registry/puller.ts";
 import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore } from "./images/store.ts";
+import { insistOnVolumes } from "./doctor/volumes.ts";
 import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
@@ -74,6 +75,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const { dataDirectory } = config;
   const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
   await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
+  insistOnVolumes(config.volumes, config.idBase);
     logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
   });
   const slots = resources.use(await SlotPool.open(config.slots, (index) => runtime.openSlot(index)));
@@ -162,3 +164,4 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     },
   };
 }
+      volumes: config.volumes,

@@ -19,6 +19,7 @@ import { checkRedis } from "../doctor/redis.ts";
 import { checkSeccomp } from "../doctor/seccomp.ts";
 import { checkSystemCalls } from "../doctor/system-calls.ts";
 import { checkUserNamespaces } from "../doctor/user-namespaces.ts";
+import { checkVolumes } from "../doctor/volumes.ts";
 
 const checks = {
   kernel: () => checkKernel(),
@@ -27,6 +28,7 @@ const checks = {
   "user-namespaces": () => checkUserNamespaces(),
   overlay: () => checkOverlay(),
   "idmapped-mounts": (config) => checkIdmappedMounts(config.dataDirectory, config.idBase),
+  volumes: (config) => checkVolumes(config.volumes, config.idBase),
   seccomp: () => checkSeccomp(),
   cgroups: () => checkCgroups(),
   redis: (config) => checkRedis({ dataDirectory: config.dataDirectory, url: process.env["REDIS_URL"] }),

@@ -11,6 +11,7 @@ import { loadConfig } from "../../shared/config.ts";
 import { LongshoreError } from "../../shared/errors.ts";
 import { createJobRequestSchema, parseJobRequest } from "../../shared/job-request.ts";
 import { loadPresets, resolveRequest } from "../../shared/presets.ts";
+import { checkVolumes } from "../../shared/volumes.ts";
 import { detectCgroups } from "../cgroup/detect.ts";
 import { explainContainer, type ExplainedPlace } from "../container/explain-container.ts";
 import { inspectHost } from "../container/runtime.ts";
@@ -29,13 +30,15 @@ async function explain(file: string): Promise<string> {
   const reference = preset?.image ?? request.image ?? "";
   const image = await findImage(await ImageStore.open(join(config.dataDirectory, "images")), reference);
 
+  const { volumes } = config;
+  checkVolumes(request.volumes, volumes);
   const place: ExplainedPlace = {
     dataDirectory: config.dataDirectory,
     idBase: config.idBase,
     cgroups: { layout: detectCgroups(), worker: "WORKER" },
     host: inspectHost(),
   };
-  const { build, run } = composeRun(request, { image, preset, user: userOf(image) }, config.maxima);
+  const { build, run } = composeRun(request, { image, preset, volumes, user: userOf(image) }, config.maxima);
   if (build === undefined) return explainContainer(run, place);
   return `# BUILD\n${explainContainer(build, place)}\n# RUN\n${explainContainer(run, place)}`;
 }

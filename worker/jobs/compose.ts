@@ -11,16 +11,20 @@ import type { JobRequest } from "../../shared/job-request.ts";
 import { describeWorkingDirectoryFault } from "../../shared/job-request-rules.ts";
 import { resolveLimits, type Limits } from "../../shared/limits.ts";
 import type { Preset } from "../../shared/presets.ts";
+import type { Volumes } from "../../shared/volumes.ts";
 import type { ContainerSpec, InputFile, Layer } from "../container/spec.ts";
 import type { StoredImage } from "../images/store.ts";
 import type { User } from "../images/tree/users.ts";
 import { commandOf, environmentOf, UnusableImageError, workingDirectoryOf } from "./process-settings.ts";
+import { insistOnVolumePlaces, volumesOf } from "./volumes.ts";
 
 /** What a request resolves to on this worker. */
 export interface Program {
   readonly image: StoredImage;
   /** The preset of the request's language; undefined when it names an image and a command itself. */
   readonly preset: Preset | undefined;
+  /** What this worker lets jobs mount. */
+  readonly volumes: Volumes;
   /** Who the image's processes run as. */
   readonly user: User;
 }
@@ -40,9 +44,15 @@ const READONLY_BUILD_DIRECTORY = "/build";
 /**
  * Composes the containers for a request.
  * @param maxima the largest limits that this server grants; the limits of a preset's build are cut to them
- * @throws {UnusableImageError}
+ * @throws {UnusableImageError | UnusableVolumeError}
  */
 export function composeRun(request: JobRequest, program: Program, maxima: Limits): RunPlan {
+  const plan = compose(request, program, maxima);
+  for (const spec of [plan.build, plan.run]) if (spec !== undefined) insistOnVolumePlaces(spec);
+  return plan;
+}
+
+function compose(request: JobRequest, program: Program, maxima: Limits): RunPlan {
   const { image, preset, user } = program;
   const files = inputFiles(request, preset);
   const workingDirectory = directoryOf(request, image);
@@ -50,6 +60,7 @@ export function composeRun(request: JobRequest, program: Program, maxima: Limits
     layers: image.layers.map(({ path }): Layer => ({ kind: "directory", path })),
     environment: environmentOf(image.config, user.home, request.environment),
     user: { uid: user.uid, gid: user.gid, groups: user.groups },
+    volumes: volumesOf(request, program.volumes),
   };
   const run: ContainerSpec = {
     ...common,

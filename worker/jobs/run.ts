@@ -5,11 +5,13 @@ import type { JobResult } from "../../shared/job-result.ts";
 import type { OutputContent } from "../../shared/job-store.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Preset, Presets } from "../../shared/presets.ts";
+import type { Volumes } from "../../shared/volumes.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
 import type { StoredImage } from "../images/store.ts";
 import { composeRun, type RunPlan } from "./compose.ts";
 import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type ImageSources } from "./image.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
+import { UnusableVolumeError } from "./volumes.ts";
 import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
 
 /** Where containers run: a slot of the worker. */
@@ -31,6 +33,8 @@ export interface ContainerReport {
 /** What a worker does jobs with. */
 export interface JobContext extends ImageSources {
   readonly presets: Presets;
+  /** What jobs may mount. */
+  readonly volumes: Volumes;
   /** The largest limits that this server grants. */
   readonly maxima: Limits;
   /** Called when a container is about to be made; what it returns is disposed of when nothing is left of it. */
@@ -71,8 +75,12 @@ export async function performRun(
   const circumstances = { queuedMs, pullMs: acquired.pullMs, image: image.digest, worker: context.worker };
   let plan: RunPlan;
   try {
-    plan = composeRun(request, { image, preset, user: userOf(image) }, context.maxima);
+    const { volumes } = context;
+    plan = composeRun(request, { image, preset, volumes, user: userOf(image) }, context.maxima);
   } catch (error) {
+    // Another worker may have the volume.
+    if (error instanceof UnusableVolumeError)
+      return failed(error.code, error.message, error.code === "volume_unavailable" ? "worthwhile" : "pointless");
     if (!(error instanceof UnusableImageError)) throw error;
     return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
   }
@@ -135,8 +143,15 @@ async function runPlan(
 }
 
 /** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */
-function setupFailed(failure: SetupFailure, { workingDirectory }: ContainerSpec): JobOutcome {
+function setupFailed(failure: SetupFailure, { workingDirectory, volumes = [] }: ContainerSpec): JobOutcome {
   const { purpose, step, call, errno } = failure;
+  if (purpose === "mount points" || purpose === "volumes") {
+    const places = volumes.map(({ at }) => at).join(", ");
+    const message = `the volumes at ${places} cannot be mounted: ${obstacles.get(errno) ?? `${call}: ${errno}`}`;
+    return purpose === "volumes"
+      ? failed("volume_unavailable", message, "worthwhile")
+      : failed("unusable_path", message, "pointless");
+  }
   const obstacle = purpose === "files" ? obstacles.get(errno) : undefined;
   if (obstacle !== undefined) {
     const message = `the request's files cannot be put into ${workingDirectory} of this image: ${obstacle}`;
@@ -152,7 +167,7 @@ const obstacles: ReadonlyMap<string, string> = new Map([
   ["EISDIR", "what has to be a file is a directory"],
   ["ENXIO", "what has to be a file is a fifo or a socket"],
   ["ELOOP", "symbolic links lead in a circle"],
-  ["ENOENT", "a symbolic link leads to nothing"],
+  ["ENOENT", "a directory is missing, or a symbolic link leads to nothing"],
   ["ENAMETOOLONG", "a path gets too long"],
 ]);
 

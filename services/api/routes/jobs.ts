@@ -7,6 +7,7 @@ import { type CheckedRequest, parseJobRequest } from "../../../shared/job-reques
 import type { Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { cancelJob, submitJob } from "../../../shared/submit.ts";
+import { checkVolumes } from "../../../shared/volumes.ts";
 import { clientOf } from "../authenticate.ts";
 import { holderOf } from "../holder.ts";
 import type { ApiContext } from "../context.ts";
@@ -34,6 +35,7 @@ function postJob(context: ApiContext): Route {
 
   async function accept(request: Request, response: Response): Promise<Job> {
     const checked = parseJobRequest(requestSchema, await readJson(request, response));
+    checkVolumes(checked.volumes, config.volumes);
     const idempotency = readIdempotency(request, checked);
     await insistOnBlobs(context, request, checked);
     const { status, job } = await submitJob(store, queue, resolveRequest(checked, presets, config.maxima), {

@@ -14,7 +14,7 @@ const user = { uid: 1000, gid: 1000, groups: [5], home: "/home/app" };
 function compose(body: Record<string, unknown>, maxima: Limits = defaultMaxima, image = storedImage()) {
   const request = resolveRequest(parseJobRequest(schema, body), presets, maxima);
   const preset = request.language === undefined ? undefined : presets.get(request.language);
-  return composeRun(request, { image, preset, user }, maxima);
+  return composeRun(request, { image, preset, volumes: new Map(), user }, maxima);
 }
 
 const text = (content: Uint8Array | undefined) => Buffer.from(content ?? []).toString();

@@ -33,6 +33,7 @@ test("an empty environment is a configuration", () => {
     idBase: 1_879_048_192,
     drainMs: 30_000,
     platform: undefined,
+    volumes: new Map(),
     pull: { when: "never", registries: ["docker.io"] },
     insecureRegistries: [],
     registryMirrors: new Map(),

@@ -17,6 +17,7 @@ describe("what is filled up", () => {
       limits: {},
       outputs: [],
       rootfs: "writable",
+    volumes: [],
       priority: "normal",
     });
   });
