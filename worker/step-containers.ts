@@ -12,7 +12,7 @@ import { ContainerRuntime } from "./container/runtime.ts";
 import type { Slot } from "./container/slot.ts";
 import type { ContainerLimits, ContainerSpec, RunResult } from "./container/spec.ts";
 import { WorkerIdentity } from "./identity.ts";
-import { settleChanges } from "./images/changes.ts";
+import { settleInThread } from "./images/changes/pool.ts";
 import type { StepEnding, StepRequest, StepRunner } from "./images/dockerfile/step-runner.ts";
 import { Pipe } from "./linux/pipe.ts";
 
@@ -57,8 +57,12 @@ export class StepContainers implements StepRunner, AsyncDisposable {
       return { kind: "failed", ending: describeEnding(result), lines };
     }
     const directory = join(request.scratchDirectory, "upper");
-    const changes = settleChanges(directory, idBase);
-    return changes === "changed" ? { kind: "succeeded", changes, directory } : { kind: "succeeded", changes };
+    const changes = await settleInThread({ directory, idBase }, signal);
+    if (changes.kind === "refused") throw new Error(`what the step wrote cannot be a layer: ${changes.reason}`);
+    const succeeded = { kind: "succeeded" } as const;
+    return changes.kind === "changed"
+      ? { ...succeeded, changes: "changed", directory }
+      : { ...succeeded, changes: "unchanged" };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

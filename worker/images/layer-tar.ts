@@ -15,9 +15,9 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { readXattr } from "../linux/xattr.ts";
 import { type Digest } from "./digest.ts";
@@ -28,9 +28,14 @@ export interface LayerTar {
   readonly bytes: number;
 }
 
+/**
+ * Changes when the tar of the same tree does: what was built before would not have the digest that it says any more, and
+ * is built anew. 2: every deletion is in the form of the specification, and not only the first.
+ */
+export const LAYER_TAR_VERSION = 2;
+
 const TAR_OPTIONS = [
   "--create",
-  "--sort=name",
   "--numeric-owner",
   "--format=posix",
   // Without these, PAX headers hold the writer's process id and times that change without a change of content.
@@ -38,16 +43,14 @@ const TAR_OPTIONS = [
   "--xattrs",
   "--xattrs-include=*",
   "--xattrs-exclude=trusted.overlay.*",
+  // Lists of files hold names as they are, and name everything that is packed.
+  "--null",
+  "--verbatim-files-from",
+  "--no-recursion",
 ];
 
-/** Paths, relative to a layer, of what overlayfs marks as deleted in the layers below. */
-interface Deletions {
-  readonly whiteouts: string[];
-  readonly opaque: string[];
-}
-
 /**
- * Streams `layer` through tar into sha256; nothing is written but placeholders for deletions.
+ * Streams `layer` through tar into sha256; nothing is written but lists of files, and placeholders for deletions.
  * @throws when tar fails, e.g. because the tree changes meanwhile
  */
 export async function describeLayer(layer: string): Promise<LayerTar> {
@@ -65,62 +68,80 @@ export async function describeLayer(layer: string): Promise<LayerTar> {
  * @throws when tar fails; what came before is then no whole archive
  */
 export async function* packLayer(layer: string): AsyncGenerator<Uint8Array, void> {
-  const deletions = await findDeletions(layer);
+  const contents: Contents = { files: [Buffer.from(".")], whiteouts: [] };
+  await listContents(Buffer.from(layer), Buffer.from("."), contents);
   const scratch = await mkdtemp(join(tmpdir(), "longshore-layer-"));
   try {
-    yield* runTar(layer, await writePlaceholders(scratch, deletions));
+    yield* runTar(layer, await writeLists(scratch, contents));
   } finally {
     await rm(scratch, { recursive: true });
   }
 }
 
-async function findDeletions(layer: string): Promise<Deletions> {
-  const deletions: Deletions = { whiteouts: [], opaque: [] };
-  for (const entry of await readdir(layer, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (entry.isDirectory() && readXattr(path, "trusted.overlay.opaque")?.toString() === "y") {
-      deletions.opaque.push(relative(layer, path));
-    } else if (entry.isCharacterDevice() && (await stat(path)).rdev === 0) {
-      deletions.whiteouts.push(relative(layer, path));
-    }
-  }
-  return deletions;
+/** Paths in a layer, relative to it, which begin with `./`. Bytes: names need not be UTF-8. */
+interface Contents {
+  /** What is packed as it is, each directory before what it holds. */
+  readonly files: Buffer[];
+  /** As the tar names them, see above. */
+  readonly whiteouts: Buffer[];
 }
 
-interface Placeholders {
-  /** File for `--exclude-from`: the devices that stand for deletions on disk. */
-  readonly excluded: string;
-  /** File for `--files-from`: the empty files that stand for them in the tar. */
-  readonly included: string;
+/** Takes in what a directory holds: in the order of the bytes of names, and of each directory all at once. */
+async function listContents(layer: Buffer, directory: Buffer, contents: Contents): Promise<void> {
+  const absolute = joinBytes(layer, directory);
+  if (readXattr(absolute, "trusted.overlay.opaque")?.toString() === "y") {
+    contents.whiteouts.push(joinBytes(directory, Buffer.from(".wh..wh..opq")));
+  }
+  const entries = await readdir(absolute, { withFileTypes: true, encoding: "buffer" });
+  for (const entry of entries.toSorted((one, other) => Buffer.compare(one.name, other.name))) {
+    const path = joinBytes(directory, entry.name);
+    if (entry.isCharacterDevice() && (await lstat(joinBytes(layer, path))).rdev === 0) {
+      contents.whiteouts.push(joinBytes(directory, Buffer.concat([Buffer.from(".wh."), entry.name])));
+      continue;
+    }
+    contents.files.push(path);
+    if (entry.isDirectory()) await listContents(layer, path, contents);
+  }
+}
+
+function joinBytes(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, Buffer.from("/"), name]);
+}
+
+interface Lists {
+  /** Files for `--files-from`: of the whiteouts, which are empty files below `root`; and of all else. */
+  readonly whiteouts: string;
+  readonly files: string;
   readonly root: string;
 }
 
-async function writePlaceholders(scratch: string, { whiteouts, opaque }: Deletions): Promise<Placeholders> {
+async function writeLists(scratch: string, contents: Contents): Promise<Lists> {
   const root = join(scratch, "root");
   await mkdir(root);
-  const names = [
-    ...whiteouts.map((path) => join(dirname(path), `.wh.${path.slice(path.lastIndexOf("/") + 1)}`)),
-    ...opaque.map((path) => join(path, ".wh..wh..opq")),
-  ].sort();
-  for (const name of names) {
-    const path = join(root, name);
-    await mkdir(dirname(path), { recursive: true });
+  const whiteouts = contents.whiteouts.toSorted((one, other) => Buffer.compare(one, other));
+  for (const name of whiteouts) {
+    const path = joinBytes(Buffer.from(root), name);
+    // As bytes again, which mkdir passes on.
+    await mkdir(path.subarray(0, path.lastIndexOf("/")), { recursive: true });
     await writeFile(path, "", { mode: 0o600 });
     await utimes(path, 0, 0);
   }
-  const excluded = join(scratch, "excluded");
-  const included = join(scratch, "included");
-  await writeFile(excluded, whiteouts.map((path) => `./${path}\0`).join(""));
-  await writeFile(included, names.map((name) => `./${name}\0`).join(""));
-  return { excluded, included, root };
+  const lists = { whiteouts: join(scratch, "whiteouts"), files: join(scratch, "files"), root };
+  await writeFile(lists.whiteouts, listOf(whiteouts));
+  await writeFile(lists.files, listOf(contents.files));
+  return lists;
 }
 
-async function* runTar(layer: string, { root, included, excluded }: Placeholders): AsyncGenerator<Uint8Array, void> {
+function listOf(paths: readonly Buffer[]): Buffer {
+  return Buffer.concat(paths.flatMap((path) => [path, Buffer.from([0])]));
+}
+
+async function* runTar(layer: string, { root, whiteouts, files }: Lists): AsyncGenerator<Uint8Array, void> {
   const args = [
     ...TAR_OPTIONS,
     // The specification wants whiteouts before their siblings, so that a layer can be applied as it streams in.
-    ...["--null", "--verbatim-files-from", "--no-recursion", "--directory", root, `--files-from=${included}`],
-    ...["--recursion", "--anchored", "--no-wildcards", `--exclude-from=${excluded}`, "--directory", layer, "."],
+    ...["--directory", root, `--files-from=${whiteouts}`],
+    ...["--directory", layer, `--files-from=${files}`],
   ];
   const tar = spawn("tar", args, {
     stdio: ["ignore", "pipe", "pipe"],

@@ -18,6 +18,7 @@ import { buildDockerfile, type BuildEvent } from "./dockerfile/build-dockerfile.
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { planBuild } from "./dockerfile/stages.ts";
 import type { StepRunner } from "./dockerfile/step-runner.ts";
+import { LAYER_TAR_VERSION } from "./layer-tar.ts";
 import { FileLock } from "./lock.ts";
 import { Annotation } from "./oci.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
@@ -112,7 +113,7 @@ class ShippedBuilder {
     const contents = await Promise.all(
       files.map(async (path) => [path.slice(folder.length), digestOf(await readFile(path))]),
     );
-    return digestOf(JSON.stringify([contents, [...bases.values()].map(({ digest }) => digest)]));
+    return digestOf(JSON.stringify([LAYER_TAR_VERSION, contents, [...bases.values()].map(({ digest }) => digest)]));
   }
 
   async #current(name: string, digest: Digest): Promise<StoredImage | undefined> {

@@ -27,6 +27,8 @@ export const systemCalls = {
   clock_gettime: 228,
   exit_group: 231,
   lgetxattr: 192,
+  llistxattr: 195,
+  lremovexattr: 198,
   waitid: 247,
   keyctl: 250,
   openat: 257,

@@ -1,21 +1,61 @@
+/**
+ * Extended attributes of names, without following a symbolic link in the last component. Paths are text, or bytes where
+ * they may be no UTF-8.
+ */
 import { constants } from "node:os";
 import { SystemCallError } from "./errno.ts";
 import { cString, systemCall } from "./libc.ts";
 
-/** XATTR_SIZE_MAX of linux/limits.h is 65536; the attributes read here are a few bytes. */
-const MAXIMUM = 4096;
+/** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h. */
+const MAXIMUM = 65_536;
+
+/** What nearly all attributes fit in: room for the largest is only made where it is needed. */
+const USUAL = 4096;
+
+type Path = string | Uint8Array;
 
 /**
- * Reads an extended attribute without following a symbolic link in the last component (lgetxattr(2)).
- * @param path as text, or in bytes where it may be no UTF-8
+ * Reads an extended attribute (lgetxattr(2)).
  * @returns undefined when the file has no such attribute, or its file system has none at all
  * @throws {SystemCallError}
  */
-export function readXattr(path: string | Uint8Array, name: string): Buffer | undefined {
-  const pathBytes = typeof path === "string" ? cString(path) : Buffer.from([...path, 0]);
-  const [nameBytes, value] = [cString(name), Buffer.alloc(MAXIMUM)];
-  const length = systemCall("lgetxattr", pathBytes, nameBytes, value, value.length);
-  if (length >= 0) return value.subarray(0, length);
+export function readXattr(path: Path, name: string): Buffer | undefined {
+  const [pathBytes, nameBytes] = [pathOf(path), cString(name)];
+  return fill("lgetxattr", (room) => systemCall("lgetxattr", pathBytes, nameBytes, room, room.length));
+}
+
+/**
+ * Names of a file's extended attributes (llistxattr(2)); none where its file system has none.
+ * @throws {SystemCallError}
+ */
+export function listXattrs(path: Path): string[] {
+  const pathBytes = pathOf(path);
+  const names = fill("llistxattr", (room) => systemCall("llistxattr", pathBytes, room, room.length));
+  return (names?.toString("latin1") ?? "").split("\0").filter((name) => name !== "");
+}
+
+/**
+ * Removes an extended attribute (lremovexattr(2)).
+ * @param name as {@link listXattrs} says it
+ * @throws {SystemCallError}
+ */
+export function removeXattr(path: Path, name: string): void {
+  const result = systemCall("lremovexattr", pathOf(path), Buffer.from(`${name}\0`, "latin1"));
+  if (result < 0) throw new SystemCallError("lremovexattr", -result);
+}
+
+function fill(call: string, read: (room: Buffer) => number): Buffer | undefined {
+  let room = Buffer.alloc(USUAL);
+  let length = read(room);
+  if (-length === constants.errno.ERANGE) {
+    room = Buffer.alloc(MAXIMUM);
+    length = read(room);
+  }
+  if (length >= 0) return room.subarray(0, length);
   if (-length === constants.errno.ENODATA || -length === constants.errno.EOPNOTSUPP) return undefined;
-  throw new SystemCallError("lgetxattr", -length);
+  throw new SystemCallError(call, -length);
+}
+
+function pathOf(path: Path): Buffer {
+  return typeof path === "string" ? cString(path) : Buffer.from([...path, 0]);
 }

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { type Digest, isDigest } from "../digest.ts";
 import { writeFileDurably } from "../durable.ts";
 import type { ImageStore } from "../store.ts";
+import { LAYER_TAR_VERSION } from "../layer-tar.ts";
 import type { StoredLayer } from "../layers.ts";
 
 /** Changes when steps come to mean something else, so that layers made by an earlier version are not used. */
@@ -50,7 +51,7 @@ export class BuildCache {
   keyOf(layers: readonly StoredLayer[], parts: readonly unknown[]): string {
     const below = layers.map(({ digest }) => digest);
     return createHash("sha256")
-      .update(JSON.stringify([VERSION, below, parts]))
+      .update(JSON.stringify([VERSION, LAYER_TAR_VERSION, below, parts]))
       .digest("hex");
   }
 
