@@ -77,4 +77,31 @@ describe.each(waysToStack)("layers stacked by %s", (overlay) => {
     const layers: Layer[] = [...slot.layers, { kind: "kept", name: "build" }];
     await expect(slot.attempt(slot.spec(["true"], { layers }))).rejects.toThrow("keeps no layer named build");
   });
+
+  it("may be others for every container without end: few stay mounted, and descriptors do not add up", async () => {
+    const another = mkdtempSync(join(tmpdir(), "longshore-other-layers-"));
+    let made = 0;
+    const run = async (): Promise<number> => {
+      const layers = Array.from({ length: 200 }, (): Layer => {
+        const path = join(another, String(made++));
+        mkdirSync(path);
+        writeFileSync(join(path, "topmost"), `${made}\n`);
+        return { kind: "directory", path };
+      });
+      expect(text((await slot.bash("cat /topmost", { layers: [...slot.layers, ...layers] })).stdout)).toBe(`${made}\n`);
+      await slot.bash("true");
+      return readdirSync("/proc/self/fd").length + mounts().length;
+    };
+    try {
+      const held = [];
+      for (let runs = 0; runs < 8; runs++) held.push(await run());
+      // As many as may stay are there after the third run.
+      expect(Math.max(...held.slice(4))).toBeLessThan((held[3] ?? 0) + 200);
+      // One that was let go of is mounted again.
+      const first: Layer = { kind: "directory", path: join(another, "0") };
+      expect(text((await slot.bash("cat /topmost", { layers: [...slot.layers, first] })).stdout)).toBe("1\n");
+    } finally {
+      rmSync(another, { recursive: true });
+    }
+  });
 });

@@ -1,7 +1,7 @@
-import { closeSync, mkdirSync, openSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
-import { AT, CLONE, MNT, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE } from "../../linux/constants.ts";
+import { CLONE, MS } from "../../linux/constants.ts";
 import { cString, mustCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
 import { openProcess } from "../../linux/process.ts";
@@ -11,6 +11,7 @@ import { SlotSteps } from "../interpret.ts";
 import { makeNetwork } from "../plan/network.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { Layer } from "../spec.ts";
+import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
 import { openUserNamespace } from "./user-namespace.ts";
 
 /** A writable layer that a run left to later ones of its slot. */
@@ -20,8 +21,6 @@ export interface KeptLayer {
   /** Descriptor of that tmpfs' mount: while it is open, the layer can be mounted. */
   readonly mount: number;
 }
-
-const MOUNT_ATTR_BYTES = 32;
 
 /**
  * What a slot has for as long as it lives: a mount namespace of its own (whatever it mounts is seen nowhere else and
@@ -36,8 +35,7 @@ export class SlotContext implements Disposable {
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
   readonly #resources = new DisposableStack();
-  readonly #layers = new Map<string, { readonly layer: MountedLayer; readonly inode: bigint }>();
-  #layersMounted = 0;
+  readonly #layers: MountedLayers;
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
   #ended = new DisposableStack();
@@ -51,6 +49,9 @@ export class SlotContext implements Disposable {
     this.staging = join(options.dataDirectory, "staging");
     this.#makeMountNamespace();
     this.userNamespace = this.#hold(openUserNamespace(options.idBase), "user namespace");
+    this.#layers = this.#resources.use(
+      new MountedLayers(this.staging, options.host.overlay, this.userNamespace.descriptor),
+    );
     // The thread has not made a network of its own yet.
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.worker = this.#hold(openProcess(process.pid), "worker");
@@ -65,7 +66,7 @@ export class SlotContext implements Disposable {
   /** The layers of a container as overlay wants them: topmost first, the init layer above all. */
   #mountedLayers(layers: readonly Layer[]): MountedLayer[] {
     return [{ kind: "directory", path: this.#initLayer } as const, ...layers.toReversed()].map((layer) =>
-      layer.kind === "kept" ? this.#keptLayer(layer.name).layer : this.#mountedLayer(layer.path),
+      layer.kind === "kept" ? this.#keptLayer(layer.name).layer : this.#layers.get(layer.path),
     );
   }
 
@@ -88,6 +89,7 @@ export class SlotContext implements Disposable {
     const ended = this.#ended;
     this.#ended = new DisposableStack();
     ended.dispose();
+    this.#layers.tidy();
     if (this.#network === "unused") return;
     using steps = new SlotSteps();
     const failure = steps.execute(makeNetwork());
@@ -154,43 +156,7 @@ export class SlotContext implements Disposable {
     return kept;
   }
 
-  /** A directory of the image store as an idmapped mount: one copy on disk serves the ids of every slot. */
-  #mountedLayer(path: string): MountedLayer {
-    // An image may have been removed and pulled again since: same path, another directory. The mount holds the old one,
-    // so that its inode number is nobody else's.
-    const inode = statSync(path, { bigint: true }).ino;
-    const known = this.#layers.get(path);
-    if (known?.inode === inode) return known.layer;
-    const name = cString(path);
-    const tree = mustCall("open_tree", AT.AT_FDCWD, name, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC);
-    const descriptor = this.#hold(tree, `layer ${path}`);
-    const attributes = Buffer.alloc(MOUNT_ATTR_BYTES); // struct mount_attr
-    const { MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV } = MOUNT_ATTR;
-    attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), 0);
-    attributes.writeBigUInt64LE(BigInt(this.userNamespace.descriptor), 24);
-    const empty = cString("");
-    mustCall("mount_setattr", tree, empty, AT.AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES);
-    const layer = { descriptor, path: `layers/${this.#layersMounted++}` };
-    if (this.host.overlay === "paths") attachAt(tree, join(this.staging, layer.path));
-    this.#layers.set(path, { layer, inode });
-    return layer;
-  }
-
   #hold(descriptor: number, text: string): HeldDescriptor {
     return { kind: "held", descriptor: this.#resources.adopt(descriptor, closeSync), text };
   }
-}
-
-/** Takes away what was attached, and its mount point. */
-function detach(path: string): void {
-  const name = cString(path);
-  mustCall("umount2", name, MNT.MNT_DETACH);
-  rmdirSync(path);
-}
-
-/** Attaches a detached mount in the slot's mount namespace. */
-function attachAt(mount: number, path: string): void {
-  mkdirSync(path);
-  const [empty, target] = [cString(""), cString(path)];
-  mustCall("move_mount", mount, empty, AT.AT_FDCWD, target, MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH);
 }
