@@ -13,7 +13,7 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import type { Blobs } from "./blobs/blobs.ts";
+import type { Blobs, Holder } from "./blobs/blobs.ts";
 import type { Digest } from "./digest.ts";
 import { LongshoreError } from "./errors.ts";
 import type { Job, JobError } from "./job.ts";
@@ -85,6 +85,9 @@ export interface StoredOutput {
   /** Reads it piece by piece; throws when it expires on the way. */
   read(): AsyncIterable<Buffer>;
 }
+
+/** For how much longer than a job those of its files are held that are blobs: they are stored before it is finished. */
+const OUTPUT_GRACE_SECONDS = 300;
 
 /**
  * A file is written and read in pieces of this size: no download holds a large one in memory, and no connection goes
@@ -219,6 +222,11 @@ export class JobStore {
     const { finishedChannel, cancelChannel } = this.keys;
     const reply = await this.#change("cancel", id, this.#ttlSeconds, finishedChannel, cancelChannel);
     return reply as "canceled" | "requested" | "finished" | "gone";
+  }
+
+  /** Who holds the blobs that a job's large files have become: the job, for as long as it can be shown. */
+  holderOf(id: string): Holder {
+    return { name: `job:${id}`, ttlSeconds: this.#ttlSeconds + OUTPUT_GRACE_SECONDS, quotaBytes: undefined };
   }
 
   /** Whether a running job shall be canceled; for who may have missed the message. */

@@ -13,17 +13,21 @@
 import { randomUUID } from "node:crypto";
 import type { JobRequest } from "../shared/job-request.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
+import type { Blobs } from "../shared/blobs/blobs.ts";
 import type { Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
 import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
 import type { JobContext, JobOutcome } from "./jobs/run.ts";
+import { storeLargeOutputs } from "./large-outputs.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { SlotPool } from "./slots.ts";
 
 /** What attempts are made with. */
 export interface AttemptContext extends JobContext {
   readonly store: JobStore;
+  /** Where large files of jobs go. */
+  readonly blobs: Blobs;
   /** News of jobs that shall be canceled. */
   readonly cancels: JobSignals;
   readonly slots: SlotPool;
@@ -84,9 +88,13 @@ export class Attempt {
   }
 
   async #conclude(outcome: JobOutcome): Promise<Verdict> {
+    const { blobs, store } = this.#context;
     switch (outcome.kind) {
       case "done":
-        return await this.#finish({ state: "done", result: outcome.result, outputs: outcome.outputs });
+        return await this.#finish({
+          state: "done",
+          ...(await storeLargeOutputs(outcome, blobs, store.holderOf(this.#id))),
+        });
       case "failed": {
         const { error, retry } = outcome;
         const goesOn = retry === "worthwhile" && !this.#isLast;

@@ -11,6 +11,8 @@ import { mkdir } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Redis } from "ioredis";
+import { Blobs } from "../shared/blobs/blobs.ts";
+import { openBlobStorage } from "../shared/blobs/open-storage.ts";
 import type { Config } from "../shared/config.ts";
 import { JobSignals } from "../shared/job-signals.ts";
 import { JobStore } from "../shared/job-store.ts";
@@ -22,9 +24,11 @@ import { checkRedis, connectRedis } from "../shared/redis.ts";
 import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
 import { Consumer } from "./consumer.ts";
+import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
 import { collectGarbage } from "./images/garbage.ts";
+import { InputLayers } from "./images/inputs/input-layers.ts";
 import { ImagePuller } from "./images/registry/puller.ts";
 import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
@@ -39,7 +43,7 @@ import { SlotPool } from "./slots.ts";
 /** How often jobs are looked for that everybody has lost; each worker does it. */
 const RECONCILE_MS = 30_000;
 
-/** How often images beyond LONGSHORE_IMAGE_CACHE_BYTES are removed. */
+/** How often images beyond LONGSHORE_IMAGE_CACHE_BYTES are removed, and layers of jobs that nobody uses any more. */
 const GARBAGE_MS = 300_000;
 
 /** A worker that takes jobs. */
@@ -84,7 +88,15 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const metrics = new WorkerMetrics();
   metrics.observe(slots, images);
   const server = resources.use(await MetricsServer.open(metrics, config.metricsHost, config.metricsPort));
-  const store = new JobStore({ redis, queue, resultTtlSeconds });
+  const storage = openBlobStorage(config, redis);
+  const blobs = resources.use(new Blobs({ redis, queue, storage, bytesMax: config.blobBytes }));
+  const inputs = await InputLayers.open(images, {
+    blobs,
+    initLayer: initLayerPath(dataDirectory),
+    layerBytesMax: config.layerBytes,
+    bytesMax: config.layerCacheBytes,
+  });
+  const store = new JobStore({ redis, queue, resultTtlSeconds, blobs });
   const cancels = resources.use(new JobSignals(connect("subscriber"), redis, store.keys.cancelChannel));
   const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));
   const registry = new WorkerRegistry(redis, queue);
@@ -120,7 +132,17 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     ),
   );
 
-  const { imageCacheBytes } = config;
+  const { imageCacheBytes, blobTtlSeconds } = config;
+  resources.use(
+    periodically(
+      async () => {
+        const layers = await inputs.removeUnused(new Date(Date.now() - blobTtlSeconds * 1000));
+        if (layers > 0) logger.info({ layers }, "layers of jobs were removed");
+      },
+      GARBAGE_MS,
+      onError,
+    ),
+  );
   if (imageCacheBytes !== undefined) {
     resources.use(
       periodically(
@@ -138,6 +160,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     { redis, queue, attempts },
     {
       images,
+      inputs,
+      blobs,
       puller,
       pull: config.pull,
       presets: loadPresets(SHIPPED_IMAGES),

@@ -38,7 +38,9 @@ async function explain(file: string): Promise<string> {
     cgroups: { layout: detectCgroups(), worker: "WORKER" },
     host: inspectHost(),
   };
-  const { build, run } = composeRun(request, { image, preset, volumes, user: userOf(image) }, config.maxima);
+  // Nothing is fetched or unpacked to be explained.
+  const inputs = request.layers.map(({ blob, at }) => `${blob} at ${at}`);
+  const { build, run } = composeRun(request, { image, inputs, preset, volumes, user: userOf(image) }, config.maxima);
   if (build === undefined) return explainContainer(run, place);
   return `# BUILD\n${explainContainer(build, place)}\n# RUN\n${explainContainer(run, place)}`;
 }

@@ -8,6 +8,7 @@
  *   layers/sha256/<diff id>/     directory  ◀──────────┘
  *   layers/sha256/<diff id>.json its size
  *   leases/<hex>                 locked while the image is in use; its mtime is when it was last
+ *   inputs/, input-leases/       layers that jobs bring, see inputs/input-layers.ts
  *   locks/, staging/             what additions hold and what they have not finished
  *
  * Content is written before what points to it, each by one rename, so readers need no lock and a crash leaves

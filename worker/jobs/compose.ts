@@ -1,9 +1,9 @@
 /**
  * From a request to the containers that carry it out.
  *
- *   interpreted:  [ image | source, files ] ─ run
- *   compiled:     [ image | source, files ] ─ build ─▶ its writable layer, kept
- *                 [ image | kept layer    ] ─ run
+ *   interpreted:  [ image, inputs | source, files ] ─ run
+ *   compiled:     [ image, inputs | source, files ] ─ build ─▶ its writable layer, kept
+ *                 [ image, inputs | kept layer    ] ─ run
  */
 import { posix } from "node:path";
 import { decodeContent } from "../../shared/content.ts";
@@ -21,6 +21,8 @@ import { insistOnVolumePlaces, volumesOf } from "./volumes.ts";
 /** What a request resolves to on this worker. */
 export interface Program {
   readonly image: StoredImage;
+  /** Directories of the layers that the request brings, lowest first. */
+  readonly inputs: readonly string[];
   /** The preset of the request's language; undefined when it names an image and a command itself. */
   readonly preset: Preset | undefined;
   /** What this worker lets jobs mount. */
@@ -53,11 +55,11 @@ export function composeRun(request: JobRequest, program: Program, maxima: Limits
 }
 
 function compose(request: JobRequest, program: Program, maxima: Limits): RunPlan {
-  const { image, preset, user } = program;
+  const { image, inputs, preset, user } = program;
   const files = inputFiles(request, preset);
   const workingDirectory = directoryOf(request, image);
   const common = {
-    layers: image.layers.map(({ path }): Layer => ({ kind: "directory", path })),
+    layers: [...image.layers.map(({ path }) => path), ...inputs].map((path): Layer => ({ kind: "directory", path })),
     environment: environmentOf(image.config, user.home, request.environment),
     user: { uid: user.uid, gid: user.gid, groups: user.groups },
     volumes: volumesOf(request, program.volumes),

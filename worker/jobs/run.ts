@@ -7,9 +7,11 @@ import type { Limits } from "../../shared/limits.ts";
 import type { Preset, Presets } from "../../shared/presets.ts";
 import type { Volumes } from "../../shared/volumes.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
+import { InputLayerError, type InputLayers } from "../images/inputs/input-layers.ts";
 import type { StoredImage } from "../images/store.ts";
 import { composeRun, type RunPlan } from "./compose.ts";
 import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type ImageSources } from "./image.ts";
+import { leaseInputs } from "./inputs.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
 import { UnusableVolumeError } from "./volumes.ts";
 import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
@@ -32,6 +34,8 @@ export interface ContainerReport {
 
 /** What a worker does jobs with. */
 export interface JobContext extends ImageSources {
+  /** Layers that jobs bring. */
+  readonly inputs: InputLayers;
   readonly presets: Presets;
   /** What jobs may mount. */
   readonly volumes: Volumes;
@@ -59,7 +63,7 @@ export async function performRun(
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
-  // Until nothing of the image is mounted any more, it is not removed.
+  // Until nothing of the image and the job's layers is mounted any more, they are not removed.
   await using leases = new AsyncDisposableStack();
   const preset = findPreset(request, context);
   if (preset !== undefined && "kind" in preset) return preset;
@@ -76,8 +80,12 @@ export async function performRun(
   let plan: RunPlan;
   try {
     const { volumes } = context;
-    plan = composeRun(request, { image, preset, volumes, user: userOf(image) }, context.maxima);
+    const user = userOf(image);
+    const { paths: inputs } = leases.use(await leaseInputs(request, image, user, context.inputs, signal));
+    plan = composeRun(request, { image, inputs, preset, volumes, user }, context.maxima);
   } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    if (error instanceof InputLayerError) return failed(error.code, error.message, error.retry);
     // Another worker may have the volume.
     if (error instanceof UnusableVolumeError)
       return failed(error.code, error.message, error.code === "volume_unavailable" ? "worthwhile" : "pointless");

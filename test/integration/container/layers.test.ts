@@ -95,7 +95,7 @@ describe.each(waysToStack)("layers stacked by %s", (overlay) => {
     try {
       const held = [];
       for (let runs = 0; runs < 8; runs++) held.push(await run());
-      // As many as may stay are there after the third run.
+      // After the fourth, there are as many as may stay.
       expect(Math.max(...held.slice(4))).toBeLessThan((held[3] ?? 0) + 200);
       // One that was let go of is mounted again.
       const first: Layer = { kind: "directory", path: join(another, "0") };

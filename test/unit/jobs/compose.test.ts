@@ -11,10 +11,15 @@ const schema = createJobRequestSchema(defaultMaxima);
 
 const user = { uid: 1000, gid: 1000, groups: [5], home: "/home/app" };
 
-function compose(body: Record<string, unknown>, maxima: Limits = defaultMaxima, image = storedImage()) {
+function compose(
+  body: Record<string, unknown>,
+  maxima: Limits = defaultMaxima,
+  image = storedImage(),
+  inputs: readonly string[] = [],
+) {
   const request = resolveRequest(parseJobRequest(schema, body), presets, maxima);
   const preset = request.language === undefined ? undefined : presets.get(request.language);
-  return composeRun(request, { image, preset, volumes: new Map(), user }, maxima);
+  return composeRun(request, { image, inputs, preset, volumes: new Map(), user }, maxima);
 }
 
 const text = (content: Uint8Array | undefined) => Buffer.from(content ?? []).toString();
@@ -29,6 +34,12 @@ describe("a request with an image and a command", () => {
       { kind: "directory", path: "/layers/low" },
       { kind: "directory", path: "/layers/high" },
     ]);
+  });
+
+  it("has the layers that the job brings over those of the image", () => {
+    const { run } = compose(body, defaultMaxima, storedImage(), ["/inputs/low", "/inputs/high"]);
+    const paths = ["/layers/low", "/layers/high", "/inputs/low", "/inputs/high"];
+    expect(run.layers).toEqual(paths.map((path) => ({ kind: "directory", path })));
   });
 
   it("runs its command with its arguments, input, limits and outputs", () => {

@@ -17,6 +17,7 @@ import { decompress, isDecompressionError, PIECE_BYTES } from "./decompress.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { LayerLimits } from "./limits.ts";
 import { LayerRefusal, showPath } from "./refusal.ts";
+import { directoriesOf, relocate, type Relocation } from "./relocation.ts";
 import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
 
 /** What is to be unpacked, and where. */
@@ -24,11 +25,13 @@ export interface UnpackTask {
   /** Path of the blob, whose own digest has been verified. */
   readonly blob: string;
   readonly compression: Compression;
-  /** sha256 that the uncompressed tar has to have. */
-  readonly diffId: Digest;
+  /** sha256 that the uncompressed tar has to have; undefined where the blob's own digest is all that is known. */
+  readonly diffId: Digest | undefined;
   /** An empty directory. */
   readonly directory: string;
   readonly limits: LayerLimits;
+  /** Where in the layer everything goes, and to whom; as the archive says where it is left out. */
+  readonly relocation?: Relocation;
 }
 
 export type UnpackResult =
@@ -53,10 +56,12 @@ export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
   }
 }
 
-async function unpack({ blob, compression, diffId, directory, limits }: UnpackTask): Promise<UnpackResult> {
+async function unpack(task: UnpackTask): Promise<UnpackResult> {
+  const { blob, compression, diffId, directory, limits, relocation } = task;
   const root = openSync(directory, "r");
   using tree = new LayerTree(root);
-  const visitor = new EntryVisitor(tree, limits.entriesMax);
+  for (const parent of relocation === undefined ? [] : directoriesOf(relocation)) tree.begin(parent);
+  const visitor = new EntryVisitor(tree, limits.entriesMax, relocation);
   const reader = new TarReader(visitor);
   const hash = createHash("sha256");
   let bytes = 0;
@@ -72,7 +77,8 @@ async function unpack({ blob, compression, diffId, directory, limits }: UnpackTa
   reader.end();
   tree.finish();
   const digest: Digest = `sha256:${hash.digest("hex")}`;
-  if (digest !== diffId) throw new LayerRefusal(`its tar has the digest ${digest}, its image says ${diffId}`);
+  if (diffId !== undefined && digest !== diffId)
+    throw new LayerRefusal(`its tar has the digest ${digest}, its image says ${diffId}`);
   syncFileSystem(root);
   return { kind: "unpacked", bytes, entries: visitor.entries };
 }
@@ -81,18 +87,21 @@ async function unpack({ blob, compression, diffId, directory, limits }: UnpackTa
 class EntryVisitor implements TarVisitor {
   readonly #tree: LayerTree;
   readonly #entriesMax: number;
+  readonly #relocation: Relocation | undefined;
   #name = "";
   entries = 0;
 
-  constructor(tree: LayerTree, entriesMax: number) {
+  constructor(tree: LayerTree, entriesMax: number, relocation: Relocation | undefined) {
     this.#tree = tree;
     this.#entriesMax = entriesMax;
+    this.#relocation = relocation;
   }
 
   beginEntry(entry: TarEntry): void {
     if (++this.entries > this.#entriesMax) throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`);
     this.#name = entry.name;
-    this.#attempt(() => this.#tree.begin(entry));
+    const relocation = this.#relocation;
+    this.#attempt(() => this.#tree.begin(relocation === undefined ? entry : relocate(entry, relocation)));
   }
 
   data(chunk: Buffer): void {

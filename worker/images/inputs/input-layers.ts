@@ -1,0 +1,257 @@
+/**
+ * Layers that jobs bring: blobs of clients, unpacked below a path, one copy on disk for all jobs that use one there.
+ *
+ *   blob ──▶ staging/<hex>.blob ──▶ unpacking thread ──▶ staging/<hex>.layer/ ──▶ inputs/sha256/<key>/
+ *            digest verified        limits, owner, place
+ *
+ * A directory is named by everything that it is made of: the blob, its place in the image with the directories above,
+ * and the user whose it is. Images that have the same there share it. Overlayfs cannot show a lower layer at a path
+ * other than its own, and a mount of its own for each would keep its own writable files, which neither a build's
+ * layer nor a commit would get; so the layer is unpacked below the path, and costs a container as much as any other.
+ *
+ * In use is what somebody holds a lease of (`leases.ts`), in whatever process. The rest goes when it has not been used
+ * for long, or when there is too much of it, least recently used first.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { BlobContent } from "../../../shared/blobs/storage.ts";
+import { compressionOfFile } from "../archive/compression.ts";
+import { receiveBlob } from "../blobs.ts";
+import { type Digest, digestOf, hexOf } from "../digest.ts";
+import { LayerStore } from "../layers.ts";
+import { LeaseStore } from "../leases.ts";
+import { FileLock } from "../lock.ts";
+import type { ImageStore, StoredImage } from "../store.ts";
+import { TreeError } from "../tree/file-tree.ts";
+import { LAYER_LIMITS } from "../unpack/limits.ts";
+import { unpackInThread } from "../unpack/pool.ts";
+import type { Relocation } from "../unpack/relocation.ts";
+import { findPlace, type Place } from "./place.ts";
+
+/** A blob, and the directory of the container that its files are to be below. */
+export interface InputLayer {
+  readonly blob: Digest;
+  readonly at: string;
+}
+
+/** Where blobs come from. */
+export interface BlobSource {
+  /** Undefined when there is no such blob. */
+  open(digest: Digest): Promise<BlobContent | undefined>;
+}
+
+export interface InputLayersOptions {
+  readonly blobs: BlobSource;
+  /** The directory that containers have over an image's layers. */
+  readonly initLayer: string;
+  /** What one layer may hold, in bytes of its uncompressed tar. */
+  readonly layerBytesMax: number;
+  /** What all of them together may, besides those in use. */
+  readonly bytesMax: number;
+}
+
+/** Layers that a container has until they are disposed of. */
+export interface InputLease extends AsyncDisposable {
+  /** Directories, lowest first. */
+  readonly paths: readonly string[];
+}
+
+/** A layer cannot be had; the message says which, and why. */
+export class InputLayerError extends Error {
+  override readonly name = "InputLayerError";
+  readonly code: "blob_unavailable" | "blob_refused" | "unusable_path";
+  /** Whether it may be had another time. */
+  readonly retry: "worthwhile" | "pointless";
+
+  constructor(code: InputLayerError["code"], message: string, retry: InputLayerError["retry"], cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+/** Changes with how layers are made, so that those of an earlier version are not used. */
+const VERSION = 1;
+
+/** Places that are remembered: finding one takes some system calls for each layer of the image. */
+const PLACES_KEPT = 1000;
+
+type Owner = Relocation["owner"];
+
+export class InputLayers {
+  readonly #store: ImageStore;
+  readonly #layers: LayerStore;
+  readonly #leases: LeaseStore;
+  readonly #options: InputLayersOptions;
+  readonly #places = new Map<string, Place>();
+
+  private constructor(store: ImageStore, layers: LayerStore, leases: LeaseStore, options: InputLayersOptions) {
+    this.#store = store;
+    this.#layers = layers;
+    this.#leases = leases;
+    this.#options = options;
+  }
+
+  /** Opens the layers beside a store of images. */
+  static async open(store: ImageStore, options: InputLayersOptions): Promise<InputLayers> {
+    const layers = await LayerStore.open(join(store.directory, "inputs"));
+    return new InputLayers(store, layers, await LeaseStore.open(join(store.directory, "input-leases")), options);
+  }
+
+  /**
+   * Makes sure that layers are here, and keeps them until the answer is disposed of.
+   * @param inputs lowest first, over the layers of `image`
+   * @param owner whose all of their files are
+   * @param accept called with the path that each `at` leads to in the image; what it throws is thrown
+   * @throws {InputLayerError}, or the reason of `signal`
+   */
+  async lease(
+    inputs: readonly InputLayer[],
+    image: Pick<StoredImage, "digest" | "layers">,
+    owner: Owner,
+    signal: AbortSignal,
+    accept: (input: InputLayer, path: string) => void = () => undefined,
+  ): Promise<InputLease> {
+    await using leases = new AsyncDisposableStack();
+    const paths: string[] = [];
+    for (const [index, input] of inputs.entries()) {
+      const below = [...image.layers.map(({ path }) => path), ...paths, this.#options.initLayer];
+      const place = this.#place([image.digest, owner, inputs.slice(0, index), input.at], below, input);
+      accept(input, `/${place.path}`);
+      const key = digestOf(JSON.stringify({ VERSION, blob: input.blob, ...place, owner }));
+      leases.use(await this.#leases.take(key));
+      const layer = (await this.#layers.get(key)) ?? (await this.#add(key, input, { ...place, owner }, signal));
+      paths.push(layer.path);
+    }
+    const kept = leases.move();
+    return { paths, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  }
+
+  /** Removes what has not been used since a point in time. @returns how many */
+  async removeUnused(since: Date): Promise<number> {
+    let removed = 0;
+    for (const { digest } of await this.#layers.list()) {
+      const used = await this.#leases.lastUsed(digest);
+      if ((used === undefined || used < since) && (await this.#remove(digest))) removed++;
+    }
+    return removed;
+  }
+
+  #place(key: readonly unknown[], below: readonly string[], { blob, at }: InputLayer): Place {
+    const name = JSON.stringify(key);
+    const known = this.#places.get(name);
+    if (known !== undefined) return known;
+    try {
+      const place = findPlace(below, at);
+      this.#places.set(name, place);
+      // A Map is in the order of insertion.
+      for (const oldest of this.#places.keys()) {
+        if (this.#places.size <= PLACES_KEPT) break;
+        this.#places.delete(oldest);
+      }
+      return place;
+    } catch (error) {
+      if (!(error instanceof TreeError)) throw error;
+      throw new InputLayerError("unusable_path", `blob ${blob} cannot be at ${at}: ${error.message}`, "pointless");
+    }
+  }
+
+  async #add(
+    key: Digest,
+    input: InputLayer,
+    relocation: Relocation,
+    signal: AbortSignal,
+  ): Promise<{ readonly path: string }> {
+    const { directory } = this.#store;
+    await using _content = await this.#store.keepContent(signal);
+    // Few locks for all layers, since their files stay: a blob may be used once and never again.
+    const lock = join(directory, "locks", `input-${hexOf(key).slice(0, 2)}.lock`);
+    await using _lock = await FileLock.acquire(lock, signal);
+    const present = await this.#layers.get(key);
+    if (present !== undefined) return present;
+    const staged = join(directory, "staging", hexOf(key));
+    const [file, tree] = [`${staged}.blob`, `${staged}.layer`];
+    await rm(tree, { recursive: true, force: true });
+    try {
+      await this.#receive(input, file, signal);
+      await mkdir(tree, { mode: 0o755 });
+      const bytes = await this.#unpack(input, file, tree, relocation, signal);
+      const layer = await this.#layers.adopt(tree, key, { bytes });
+      await this.#trim();
+      return layer;
+    } finally {
+      await rm(file, { force: true });
+      await rm(tree, { recursive: true, force: true });
+    }
+  }
+
+  async #receive({ blob, at }: InputLayer, file: string, signal: AbortSignal): Promise<void> {
+    const what = `blob ${blob} of the layer at ${at}`;
+    let content: BlobContent | undefined;
+    try {
+      content = await this.#options.blobs.open(blob);
+      if (content !== undefined) {
+        await receiveBlob(content.content, { digest: blob, size: content.bytes }, file, signal);
+        return;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new InputLayerError("blob_unavailable", `${what} cannot be read: ${reason}`, "worthwhile", error);
+    }
+    const message = `${what} is gone: it has expired or was deleted, or LONGSHORE_BLOBS of this worker is not the API's`;
+    throw new InputLayerError("blob_unavailable", message, "pointless");
+  }
+
+  async #unpack(
+    { blob, at }: InputLayer,
+    file: string,
+    directory: string,
+    relocation: Relocation,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const limits = { bytesMax: this.#options.layerBytesMax, entriesMax: LAYER_LIMITS.entriesMax };
+    const compression = await compressionOfFile(file);
+    const task = { blob: file, compression, diffId: undefined, directory, limits, relocation };
+    const result = await unpackInThread(task, signal);
+    switch (result.kind) {
+      case "unpacked":
+        return result.bytes;
+      case "refused": {
+        const message = `blob ${blob} of the layer at ${at} is refused: ${result.reason}`;
+        throw new InputLayerError("blob_refused", message, "pointless");
+      }
+      case "failed":
+        throw new Error(`blob ${blob} could not be unpacked: ${result.reason}`);
+      default:
+        return result satisfies never;
+    }
+  }
+
+  /** Removes what has not been used for longest, until the rest is small enough or in use. */
+  async #trim(): Promise<void> {
+    const layers = await Promise.all(
+      (await this.#layers.list()).map(async ({ digest, bytes }) => ({
+        digest,
+        bytes,
+        usedAt: (await this.#leases.lastUsed(digest))?.getTime() ?? 0,
+      })),
+    );
+    let total = layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { digest, bytes } of layers.toSorted((one, other) => one.usedAt - other.usedAt)) {
+      if (total <= this.#options.bytesMax) return;
+      if (await this.#remove(digest)) total -= bytes;
+    }
+  }
+
+  /** @returns whether it could be: it was not in use */
+  async #remove(digest: Digest): Promise<boolean> {
+    await using unused = await this.#leases.tryKeepOut(digest);
+    // Another process may have been here first.
+    if (unused === undefined || (await this.#layers.get(digest)) === undefined) return false;
+    await this.#layers.remove(digest, join(this.#store.directory, "staging", `removed-input-${hexOf(digest)}`));
+    await this.#leases.forget(digest);
+    return true;
+  }
+}
