@@ -64,6 +64,11 @@ const variables = {
     meaning: "SHA-256 hashes of the keys that may use the API, in hex, comma separated; without it, loopback only",
     schema: apiKeysSchema,
   },
+  LONGSHORE_ADMIN_KEYS: {
+    default: "",
+    meaning: "SHA-256 hashes of further keys, which may also pull and remove images; without any keys, everyone may",
+    schema: apiKeysSchema,
+  },
   LONGSHORE_QUEUE_LIMIT: {
     default: "10000",
     meaning: "waiting jobs beyond which the API answers 429",
@@ -115,17 +120,17 @@ const variables = {
       "what a worker's images may take on its disk, in bytes; those least recently used go first. No limit if not set",
     schema: optional(whole(0, Number.MAX_SAFE_INTEGER)),
   },
-  LONGSHORE_PLATFORM: {
-    default: "",
-    meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
-    schema: optional(platformSchema),
-  },
   LONGSHORE_VOLUMES: {
     default: "",
     meaning:
       "directories of the workers' machines that jobs may mount, as `name=/path:ro` or `name=/path:rw`, comma " +
       "separated; the same for APIs and workers",
     schema: volumesSchema,
+  },
+  LONGSHORE_PLATFORM: {
+    default: "",
+    meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
+    schema: optional(platformSchema),
   },
   LONGSHORE_PULL: {
     default: "never",
@@ -242,8 +247,10 @@ export interface Config {
   readonly queue: string;
   readonly host: string;
   readonly port: number;
-  /** SHA-256 hashes in lower case hex; empty: no keys, loopback only. */
+  /** SHA-256 hashes in lower case hex of all keys; empty: no keys, loopback only. */
   readonly apiKeys: readonly string[];
+  /** Of the keys that may also change what is installed. */
+  readonly adminKeys: readonly string[];
   readonly queueLimit: number;
   readonly bodyBytes: number;
   /** Requests per second; 0 is no limit. */
@@ -256,6 +263,8 @@ export interface Config {
   readonly drainMs: number;
   /** What the image store may hold; undefined: no limit. */
   readonly imageCacheBytes: number | undefined;
+  /** What jobs may mount. */
+  readonly volumes: Volumes;
   /** Of images that are pulled; undefined: the machine's own. */
   readonly platform:
     { readonly os: string; readonly architecture: string; readonly variant: string | undefined } | undefined;
@@ -263,8 +272,6 @@ export interface Config {
   /** `host:port` of registries that are reached by plain HTTP. */
   readonly insecureRegistries: readonly string[];
   /** Mirrors by registry, in the order in which they are tried. */
-  /** What jobs may mount. */
-  readonly volumes: Volumes;
   readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
   readonly blobs: BlobLocation;
   /** Of a server that speaks S3 and is not Amazon's. */
@@ -328,7 +335,8 @@ function assemble(values: Values, maxima: Limits): Config {
     queue: values.LONGSHORE_QUEUE,
     host: values.LONGSHORE_HOST,
     port: values.LONGSHORE_PORT,
-    apiKeys: values.LONGSHORE_API_KEYS,
+    apiKeys: [...values.LONGSHORE_API_KEYS, ...values.LONGSHORE_ADMIN_KEYS],
+    adminKeys: values.LONGSHORE_ADMIN_KEYS,
     queueLimit: values.LONGSHORE_QUEUE_LIMIT,
     bodyBytes: values.LONGSHORE_BODY_BYTES,
     rateLimit: values.LONGSHORE_RATE_LIMIT,
@@ -339,6 +347,7 @@ function assemble(values: Values, maxima: Limits): Config {
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
     imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
+    volumes: values.LONGSHORE_VOLUMES,
     platform: values.LONGSHORE_PLATFORM,
     pull: { when: values.LONGSHORE_PULL, registries: values.LONGSHORE_PULL_REGISTRIES },
     insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
@@ -347,7 +356,6 @@ function assemble(values: Values, maxima: Limits): Config {
     s3Endpoint: values.LONGSHORE_S3_ENDPOINT,
     blobBytes: values.LONGSHORE_BLOB_BYTES,
     blobQuotaBytes: values.LONGSHORE_BLOB_QUOTA_BYTES,
-    volumes: values.LONGSHORE_VOLUMES,
     blobTtlSeconds: values.LONGSHORE_BLOB_TTL_SECONDS,
     layerBytes: values.LONGSHORE_LAYER_BYTES,
     layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,

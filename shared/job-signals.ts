@@ -1,5 +1,5 @@
 /**
- * News about single jobs, for those in this process who wait for them: one connection, one subscription.
+ * News about single jobs, or whatever else has an id, for those in this process who wait for them: one connection, one subscription.
  *
  * A message is lost while the connection is down, and also between reading a record and subscribing. So whoever
  * watches a job is called on every message *and* after every (re)subscription, and reads the record each time:
@@ -22,7 +22,7 @@ export class JobSignals {
   };
 
   /**
-   * @param subscriber a connection of the role `subscriber`, used for nothing else; who made it closes it
+   * @param subscriber a connection of the role `subscriber`, used for signals only; who made it closes it
    * @param reader the connection with which the listeners read records
    */
   constructor(subscriber: Redis, reader: Redis, channel: string) {

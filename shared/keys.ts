@@ -19,6 +19,10 @@ export interface Keys {
   readonly finishedChannel: string;
   /** Channel on which the id of a running job that shall be canceled is published. */
   readonly cancelChannel: string;
+  /** Channel on which the id of a worker is published that has an order about an image in its mailbox. */
+  readonly imageMailChannel: string;
+  /** Channel on which the id of an order is published that a worker has answered. */
+  readonly imageAnswerChannel: string;
   /** Set of the ids of workers; each has a key of its own that expires. */
   readonly workers: string;
   /** Hash: the record of a job. */
@@ -29,6 +33,12 @@ export interface Keys {
   idempotency(digest: string): string;
   /** String: what a worker says of itself. */
   worker(id: string): string;
+  /** String: what an image consists of. */
+  image(digest: string): string;
+  /** Hash: an order about an image, and what the workers answer. */
+  imageOrder(id: string): string;
+  /** List: ids of orders about images that a worker has not taken yet. */
+  imageMailbox(worker: string): string;
   /** String: which blob holds a large file that an attempt of a job returned. */
   outputBlob(id: string, token: string, path: string): string;
   /** Sorted set: `holder hex` of blobs that are held, by when that ends, in milliseconds. */
@@ -61,6 +71,11 @@ export function createKeys(queue: string): Keys {
     output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
     idempotency: (digest) => `${prefix}:idempotency:${digest}`,
     worker: (id) => `${prefix}:worker:${id}`,
+    imageMailChannel: `${prefix}:images:mail`,
+    imageAnswerChannel: `${prefix}:images:answers`,
+    image: (digest) => `${prefix}:image:${digest}`,
+    imageOrder: (id) => `${prefix}:image-order:${id}`,
+    imageMailbox: (worker) => `${prefix}:image-mailbox:${worker}`,
     outputBlob: (id, token, path) => `${prefix}:job:${id}:output-blob:${token}:${path}`,
     blobHolds: `${prefix}:blobs:holds`,
     blobCharges: `${prefix}:blobs:charges`,

@@ -14,6 +14,8 @@ import type { Redis } from "ioredis";
 import { Blobs } from "../shared/blobs/blobs.ts";
 import { openBlobStorage } from "../shared/blobs/open-storage.ts";
 import type { Config } from "../shared/config.ts";
+import { ImageCatalog } from "../shared/image-catalog.ts";
+import { ImageOrders } from "../shared/image-orders.ts";
 import { JobSignals } from "../shared/job-signals.ts";
 import { JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
@@ -23,17 +25,19 @@ import { Reconciler } from "../shared/reconcile.ts";
 import { checkRedis, connectRedis } from "../shared/redis.ts";
 import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
+import { describedImage, summarizeImage } from "./announcement.ts";
 import { Consumer } from "./consumer.ts";
 import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
+import { insistOnVolumes } from "./doctor/volumes.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
 import { collectGarbage } from "./images/garbage.ts";
 import { InputLayers } from "./images/inputs/input-layers.ts";
 import { ImagePuller } from "./images/registry/puller.ts";
 import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
-import { ImageStore } from "./images/store.ts";
-import { insistOnVolumes } from "./doctor/volumes.ts";
+import { ImageStore, type StoredImage } from "./images/store.ts";
+import { OrderTaker } from "./image-orders.ts";
 import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
@@ -71,6 +75,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const redis = connect("consumer");
   await checkRedis(redis);
 
+  insistOnVolumes(config.volumes, config.idBase);
   await mkdir(config.dataDirectory, { recursive: true });
   const images = await ImageStore.open(join(config.dataDirectory, "images"));
   const puller = new ImagePuller(images, registrySettings(config, process.env));
@@ -79,7 +84,6 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const { dataDirectory } = config;
   const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
   await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
-  insistOnVolumes(config.volumes, config.idBase);
     logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
   });
   const slots = resources.use(await SlotPool.open(config.slots, (index) => runtime.openSlot(index)));
@@ -97,29 +101,39 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     bytesMax: config.layerCacheBytes,
   });
   const store = new JobStore({ redis, queue, resultTtlSeconds, blobs });
-  const cancels = resources.use(new JobSignals(connect("subscriber"), redis, store.keys.cancelChannel));
+  const subscriber = connect("subscriber");
+  const cancels = resources.use(new JobSignals(subscriber, redis, store.keys.cancelChannel));
   const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));
   const registry = new WorkerRegistry(redis, queue);
+  const catalog = new ImageCatalog(redis, queue);
 
   const startedAt = new Date().toISOString();
-  const describe = async (): Promise<WorkerInfo> => ({
+  const announce = async (): Promise<void> => {
+    const stored = await images.list();
+    // First: who reads of an image finds it described.
+    await catalog.renew(stored.map(describedImage));
+    await registry.announce(describe(stored));
+  };
+  const describe = (stored: readonly StoredImage[]): WorkerInfo => ({
     id,
     host: hostname(),
     version,
     slots: { total: slots.total, busy: slots.busy },
-    images: (await images.list()).map(({ reference, digest, layers }) => ({
-      reference,
-      digest,
-      layers: layers.length,
-      bytes: layers.reduce((sum, layer) => sum + layer.bytes, 0),
-    })),
+    images: stored.map(summarizeImage),
     cgroupVersion: runtime.cgroupVersion,
     kernel: release(),
     startedAt,
   });
   const onError = (error: unknown): void => logger.warn({ err: error }, "a recurring task failed: it will be repeated");
   resources.defer(() => registry.withdraw(id));
-  resources.use(periodically(async () => registry.announce(await describe()), HEARTBEAT_MS, onError));
+  const orders = new ImageOrders(redis, queue);
+  const mail = resources.use(new JobSignals(subscriber, redis, orders.mailChannel));
+  const orderTaker = resources.use(new OrderTaker({ worker: id, orders, mail, images, puller, announce, logger }));
+  const beat = async (): Promise<void> => {
+    await announce();
+    await orderTaker.collectGarbage();
+  };
+  resources.use(periodically(beat, HEARTBEAT_MS, onError));
   const reconciler = new Reconciler(redis, store, jobQueue);
   resources.use(
     periodically(
@@ -165,6 +179,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       puller,
       pull: config.pull,
       presets: loadPresets(SHIPPED_IMAGES),
+      volumes: config.volumes,
       maxima: config.maxima,
       worker: id,
       onContainerStart: () => metrics.containerStarted(),
@@ -188,4 +203,3 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     },
   };
 }
-      volumes: config.volumes,

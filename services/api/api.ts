@@ -10,7 +10,7 @@ import express, { type Express } from "express";
 import helmet from "helmet";
 import type { Redis } from "ioredis";
 import type { Blobs } from "../../shared/blobs/blobs.ts";
-import { requireKey, requireLocalHost } from "./authenticate.ts";
+import { requireAdministrator, requireKey, requireLocalHost } from "./authenticate.ts";
 import { createContext, type ApiOptions } from "./context.ts";
 import { handleError, handleNotFound } from "./handle-error.ts";
 import { limitRate } from "./limit-rate.ts";
@@ -63,7 +63,7 @@ export function createApi(options: ApiOptions): Api {
   labelRoutes(app, routes);
   app.use("/v1", config.apiKeys.length > 0 ? requireKey(config.apiKeys) : requireLocalHost());
   if (config.rateLimit > 0) app.use("/v1", limitRate(redis, config.queue, config.rateLimit));
-  serveRoutes(app, routes);
+  serveRoutes(app, routes, requireAdministrator(config));
   app.use(handleNotFound, handleError);
 
   const close = async (): Promise<void> => await context[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 /** Who may use the API: holders of a key, or, without keys, whoever is on this machine. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler } from "express";
-import { isLoopback } from "../../shared/config.ts";
+import { type Config, isLoopback } from "../../shared/config.ts";
 import { LongshoreError } from "../../shared/errors.ts";
 
 /**
@@ -17,6 +17,20 @@ export function requireKey(hashes: readonly string[]): RequestHandler {
       response.set("www-authenticate", 'Bearer realm="longshore"');
       throw new LongshoreError("unauthorized");
     }
+    next();
+  };
+}
+
+/**
+ * Requires one of the administrators' keys. Without any keys whoever is on this machine may do everything; with keys
+ * and none of administrators, nobody may do what is theirs.
+ */
+export function requireAdministrator({ apiKeys, adminKeys }: Pick<Config, "apiKeys" | "adminKeys">): RequestHandler {
+  const known = adminKeys.map((hash) => Buffer.from(hash, "hex"));
+  return (request, _response, next) => {
+    const presented = hashOfKey(request);
+    const matches = presented === undefined ? [] : known.filter((hash) => timingSafeEqual(hash, presented));
+    if (apiKeys.length > 0 && matches.length === 0) throw new LongshoreError("forbidden");
     next();
   };
 }

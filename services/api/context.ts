@@ -5,6 +5,8 @@ import { Blobs } from "../../shared/blobs/blobs.ts";
 import { openBlobStorage } from "../../shared/blobs/open-storage.ts";
 import type { Config } from "../../shared/config.ts";
 import { createJobRequestSchema, type JobRequestSchema } from "../../shared/job-request.ts";
+import { ImageCatalog } from "../../shared/image-catalog.ts";
+import { ImageOrders } from "../../shared/image-orders.ts";
 import { JobSignals } from "../../shared/job-signals.ts";
 import { JobStore } from "../../shared/job-store.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -31,6 +33,10 @@ export interface ApiContext extends ApiOptions, AsyncDisposable {
   /** Tells other processes of the installation from everybody else. */
   readonly access: StorageAccess;
   readonly workers: WorkerRegistry;
+  readonly imageCatalog: ImageCatalog;
+  readonly imageOrders: ImageOrders;
+  /** Of the channel on which answers to orders about images are published. */
+  readonly imageAnswers: JobSignals;
   readonly metrics: ApiMetrics;
   readonly requestSchema: JobRequestSchema;
   /** Aborted when the API is about to stop: who waits is answered. */
@@ -51,6 +57,8 @@ export function createContext(options: ApiOptions): ApiContext {
   const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds, blobs });
   const queue = new JobQueue({ redis, queue: config.queue, attempts: config.attempts });
   const finished = new JobSignals(subscriber, redis, store.keys.finishedChannel);
+  const imageOrders = new ImageOrders(redis, config.queue);
+  const imageAnswers = new JobSignals(subscriber, redis, imageOrders.answerChannel);
   const closing = new AbortController();
   return {
     ...options,
@@ -61,6 +69,9 @@ export function createContext(options: ApiOptions): ApiContext {
     blobs,
     access: new StorageAccess(redis, config.queue),
     workers: new WorkerRegistry(redis, config.queue),
+    imageCatalog: new ImageCatalog(redis, config.queue),
+    imageOrders,
+    imageAnswers,
     metrics: createApiMetrics({ redis, queue: config.queue, waiting: () => finished.size }),
     requestSchema: createJobRequestSchema(config.maxima),
     closing: closing.signal,
@@ -68,6 +79,7 @@ export function createContext(options: ApiOptions): ApiContext {
     async [Symbol.asyncDispose]() {
       closing.abort();
       finished[Symbol.dispose]();
+      imageAnswers[Symbol.dispose]();
       sweep[Symbol.dispose]();
       blobs[Symbol.dispose]();
       await queue[Symbol.asyncDispose]();

@@ -66,6 +66,7 @@ function describe(route: Route, access: "keys" | "open"): Route["operation"] {
   const guards: ErrorCode[] = route.path.startsWith(PROTECTED_PREFIX)
     ? [access === "keys" ? "unauthorized" : "forbidden_host", "rate_limited"]
     : [];
+  if (access === "keys" && route.access === "administrators") guards.push("forbidden");
   return {
     ...route.operation,
     ...(isProtected ? { security: [{ key: [] }] } : {}),

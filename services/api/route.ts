@@ -1,7 +1,7 @@
 /**
  * A route is declared once: the same entry is served, documented, measured and checked for its methods.
  */
-import type { Express, Request, Response } from "express";
+import type { Express, Request, RequestHandler, Response } from "express";
 import type { ZodOpenApiOperationObject } from "zod-openapi";
 import { LongshoreError, type ErrorCode } from "../../shared/errors.ts";
 
@@ -14,6 +14,8 @@ export interface Route {
   readonly path: string;
   /** What the OpenAPI document says, but for the errors. */
   readonly operation: ZodOpenApiOperationObject;
+  /** Who may use it, of those who may use the API at all; everyone unless stated. */
+  readonly access?: "administrators";
   /** Errors that this route has beyond those that every one has. */
   readonly errors: readonly ErrorCode[];
   handle(request: Request, response: Response): Promise<void>;
@@ -38,11 +40,17 @@ export function labelRoutes(app: Express, routes: readonly Route[]): void {
   }
 }
 
-/** Serves the routes, and answers 405 where a path is known and the method is not. */
-export function serveRoutes(app: Express, routes: readonly Route[]): void {
+/**
+ * Serves the routes, and answers 405 where a path is known and the method is not.
+ * @param requireAdministrator lets nobody else through
+ */
+export function serveRoutes(app: Express, routes: readonly Route[], requireAdministrator: RequestHandler): void {
   for (const [path, sharing] of Map.groupBy(routes, ({ path }) => path)) {
     const expressPath = toExpressPath(path);
-    for (const route of sharing) app[route.method](expressPath, (request, response) => route.handle(request, response));
+    for (const route of sharing) {
+      const guards = route.access === "administrators" ? [requireAdministrator] : [];
+      app[route.method](expressPath, ...guards, (request, response) => route.handle(request, response));
+    }
     const allow = sharing.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]));
     app.all(expressPath, (_request, response) => {
       response.set("allow", allow.join(", "));

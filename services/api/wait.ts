@@ -40,6 +40,23 @@ export async function waitUntilAnswer(
   seconds: number | undefined,
 ): Promise<Job> {
   if (seconds === undefined || seconds === 0 || isFinished(job)) return job;
+  return await untilAnswerIsDue(context, response, seconds, (due) =>
+    waitForJob(context.store, context.finished, job, due),
+  );
+}
+
+/**
+ * Waits with a signal that aborts when an answer is due: when the time is up, the client has gone or the API is about to
+ * stop.
+ * @param seconds to wait; undefined or 0: the signal has aborted at once
+ */
+export async function untilAnswerIsDue<Value>(
+  context: ApiContext,
+  response: Response,
+  seconds: number | undefined,
+  wait: (due: AbortSignal) => Promise<Value>,
+): Promise<Value> {
+  if (seconds === undefined || seconds === 0) return await wait(AbortSignal.abort());
   const controller = new AbortController();
   const stop = (): void => controller.abort();
   const timer = setTimeout(stop, seconds * 1000);
@@ -47,7 +64,7 @@ export async function waitUntilAnswer(
   context.closing.addEventListener("abort", stop, { once: true });
   if (context.closing.aborted) stop();
   try {
-    return await waitForJob(context.store, context.finished, job, controller.signal);
+    return await wait(controller.signal);
   } finally {
     clearTimeout(timer);
     response.off("close", stop);

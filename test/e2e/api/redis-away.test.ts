@@ -33,6 +33,9 @@ describe("while Redis is away", () => {
       [`/v1/jobs/${id}/outputs/a`, {}],
       ["/v1/languages", {}],
       ["/v1/images", {}],
+      ["/v1/images/python", {}],
+      ["/v1/images/python", { method: "DELETE" }],
+      ["/v1/images", { method: "POST", body: '{"reference":"a"}', headers: { "content-type": "application/json" } }],
       ["/v1/workers", {}],
       ["/readyz", {}],
     ];

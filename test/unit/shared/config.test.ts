@@ -23,6 +23,7 @@ test("an empty environment is a configuration", () => {
     host: "127.0.0.1",
     port: 8080,
     apiKeys: [],
+    adminKeys: [],
     queueLimit: 10_000,
     bodyBytes: 8_388_608,
     rateLimit: 0,
@@ -32,8 +33,8 @@ test("an empty environment is a configuration", () => {
     slots: availableParallelism(),
     idBase: 1_879_048_192,
     drainMs: 30_000,
-    platform: undefined,
     volumes: new Map(),
+    platform: undefined,
     pull: { when: "never", registries: ["docker.io"] },
     insecureRegistries: [],
     registryMirrors: new Map(),
@@ -81,6 +82,7 @@ test.each([
   ["LONGSHORE_QUEUE", ""],
   ["LONGSHORE_API_KEYS", "secret"],
   ["LONGSHORE_API_KEYS", `${hash},`],
+  ["LONGSHORE_ADMIN_KEYS", "secret"],
   ["LONGSHORE_LOG_LEVEL", "verbose"],
   ["LONGSHORE_DATA", "data"],
   ["LONGSHORE_HOST", "a b"],
@@ -110,6 +112,13 @@ test("values are taken over", () => {
   });
   expect(config).toMatchObject({ apiKeys: [hash, hash], host: "0.0.0.0", slots: 7 });
   expect(config.maxima).toMatchObject({ cpus: 0.5, cpuTimeMs: 1000 });
+});
+
+test("the keys of administrators are keys, too", () => {
+  const [other, host] = ["b".repeat(64), "192.0.2.1"];
+  const both = loadConfig({ LONGSHORE_HOST: host, LONGSHORE_API_KEYS: hash, LONGSHORE_ADMIN_KEYS: other });
+  expect(both).toMatchObject({ apiKeys: [hash, other], adminKeys: [other] });
+  expect(loadConfig({ LONGSHORE_HOST: host, LONGSHORE_ADMIN_KEYS: other }).apiKeys).toEqual([other]);
 });
 
 test("registries are taken over", () => {
