@@ -130,9 +130,9 @@ describe("a layer that jobs bring", () => {
   it("makes room for others when there is too much: used longest ago first, and never what is in use", async () => {
     // A tar of one small file is 2048 bytes.
     const layers = await openLayers(2 * 2048);
-    const blobs = [];
+    const blobs: Digest[] = [];
     for (const name of ["in use", "first", "second", "third"]) blobs.push(await put(tar(name)));
-    const [inUse = IMAGE.digest, ...others] = blobs;
+    const [inUse = digestOf(""), ...others] = blobs;
     await using lease = await layers.lease(at(inUse), IMAGE, OWNER, ongoing);
     for (const blob of others) await (await layers.lease(at(blob), IMAGE, OWNER, ongoing))[Symbol.asyncDispose]();
     expect(await onDisk()).toHaveLength(2);

@@ -17,7 +17,8 @@ describe("what is filled up", () => {
       limits: {},
       outputs: [],
       rootfs: "writable",
-    volumes: [],
+      layers: [],
+      volumes: [],
       priority: "normal",
     });
   });
@@ -31,6 +32,38 @@ describe("what is filled up", () => {
   test("naming the kind changes nothing", () => {
     expect(parse({ kind: "run", ...smallest })).toEqual(parse(smallest));
   });
+});
+
+describe("a layer", () => {
+  const blob = `sha256:${"a".repeat(64)}`;
+  const faultOf = (layer: Record<string, unknown>, rootfs = "writable") =>
+    faultsOf({ ...smallest, rootfs, layers: [{ blob, at: "/data" }, layer] });
+
+  test("is a blob and a path", () => {
+    const layers = [{ blob, at: "/data/in" }];
+    expect(parse({ ...smallest, layers }).layers).toEqual(layers);
+  });
+
+  test.each([
+    [{ at: "/" }, "at", "is the root: name a directory below it"],
+    [{ at: "data" }, "at", "is not absolute"],
+    [{ at: "/a/../b" }, "at", "has .. as a component"],
+    [{ at: "/proc" }, "at", "is at or below /proc, /sys or /dev, which are not for files"],
+    [{ at: "/dev/shm/x" }, "at", "is at or below /proc, /sys or /dev, which are not for files"],
+    [{ blob: "sha256:A" }, "blob", "is not the digest of a blob: sha256: and 64 lower-case hexadecimal digits"],
+    [{ mode: "rw" }, "mode", "unknown field"],
+  ])("is refused where it is %j", (fields, name, message) => {
+    expect(faultOf({ blob, at: "/b", ...fields })).toEqual({ [`layers[1].${name}`]: message });
+  });
+
+  test.each(["/work", "/work/a", "/tmp"])(
+    "is refused at %s under a read-only root, where it would be covered",
+    (at) => {
+      const message = "is covered by the empty /work and /tmp of a read-only root: use another directory";
+      expect(faultOf({ blob, at }, "readonly")).toEqual({ "layers[1].at": message });
+      expect(faultOf({ blob, at: "/workshop" }, "readonly")).toEqual({});
+    },
+  );
 });
 
 describe("unknown fields are refused by name", () => {
