@@ -1,3 +1,4 @@
+import type { Table } from "./report.ts";
 import type { Statistics } from "./statistics.ts";
 
 /** A figure made from the medians of several candidates. */
@@ -10,7 +11,7 @@ export interface Derived {
 }
 
 /** How two medians make a figure, and what it should be. */
-interface Formula {
+export interface Formula {
   readonly name: string;
   readonly of: readonly [string, string];
   readonly kind: "difference" | "ratio";
@@ -23,7 +24,7 @@ const MOST_ADDED_BY_HTTP = { kind: "at most", value: 6 } as const;
 
 const containers = ["container-readonly", "container-writable"].flatMap((name) => [name, `${name}-whole`]);
 
-const formulas: readonly Formula[] = [
+const comparison: readonly Formula[] = [
   ...containers.map((name): Formula => ({
     name: `${name} − bare`,
     of: [name, "bare"],
@@ -48,7 +49,7 @@ const formulas: readonly Formula[] = [
 ];
 
 /** What the medians say together, as far as both of a formula's candidates were measured; all in milliseconds. */
-export function derive(statistics: ReadonlyMap<string, Statistics>): Derived[] {
+export function derive(statistics: ReadonlyMap<string, Statistics>, formulas = comparison): Derived[] {
   return formulas.flatMap(({ name, of, kind, target }): Derived[] => {
     const [left, right] = of.map((candidate) => statistics.get(candidate)?.median);
     if (left === undefined || right === undefined) return [];
@@ -61,4 +62,16 @@ export function derive(statistics: ReadonlyMap<string, Statistics>): Derived[] {
       { name, value, unit, target: `${sign} ${target.value} ${unit}`, verdict: isReached ? "reached" : "missed" },
     ];
   });
+}
+
+/** Figures for people, beside what they should be. */
+export function tabulateDerived(derived: readonly Derived[]): Table {
+  return {
+    title: "Derived",
+    columns: ["figure", "value", "target", ""],
+    rows: derived.map(({ name, value, unit, target, verdict }) => ({
+      name,
+      cells: [`${value.toFixed(unit === "ms" ? 3 : 1)} ${unit}`, target, verdict],
+    })),
+  };
 }

@@ -9,6 +9,7 @@ import {
   closeCancellationChannel,
   openCancellationChannel,
 } from "../../worker/container/slot/cancellation.ts";
+import type { ContainerSpec } from "../../worker/container/spec.ts";
 import type { Observation } from "./observation.ts";
 import type { ContainerTask, ContainerTime } from "./threads/container.ts";
 import type { SpawnTask, SpawnThreadData } from "./threads/spawn.ts";
@@ -29,18 +30,21 @@ export class ContainerThread implements AsyncDisposable {
     this.#pool = openThread("container", workerData);
   }
 
-  /** Runs the program in a container; returns how long that took. */
-  async time(rootfs: Rootfs): Promise<ContainerTime> {
-    return (await this.#run("time", rootfs)) as ContainerTime;
+  /**
+   * Runs the program in a container; returns how long that took.
+   * @param layers directories, lowest first; the bench's image when left out
+   */
+  async time(rootfs: Rootfs, layers?: readonly string[]): Promise<ContainerTime> {
+    return (await this.#run("time", this.#bench.spec(rootfs, layers))) as ContainerTime;
   }
 
   /** Runs the program in a container; returns where its time went. */
   async observe(rootfs: Rootfs): Promise<Observation> {
-    return (await this.#run("observe", rootfs)) as Observation;
+    return (await this.#run("observe", this.#bench.spec(rootfs))) as Observation;
   }
 
-  async #run(kind: ContainerTask["kind"], rootfs: Rootfs): Promise<ContainerTime | Observation> {
-    return await this.#pool.run({ kind, run: ++this.#runs, spec: this.#bench.spec(rootfs) });
+  async #run(kind: ContainerTask["kind"], spec: ContainerSpec): Promise<ContainerTime | Observation> {
+    return await this.#pool.run({ kind, run: ++this.#runs, spec });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -90,9 +90,9 @@ export class Workbench implements AsyncDisposable {
   }
 
   /** The program in a container, under the default limits: what a worker makes of a job that names the image. */
-  spec(rootfs: Rootfs): ContainerSpec {
+  spec(rootfs: Rootfs, layers: readonly string[] = [this.layer]): ContainerSpec {
     return {
-      layers: [{ kind: "directory", path: this.layer }],
+      layers: layers.map((path) => ({ kind: "directory", path })),
       rootfs,
       command: [this.command],
       environment: {},

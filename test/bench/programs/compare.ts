@@ -10,10 +10,10 @@ import { container } from "../candidates/container.ts";
 import { http } from "../candidates/http.ts";
 import { crun, runc } from "../candidates/oci-runtime.ts";
 import { slot } from "../candidates/slot.ts";
-import { type Findings, type Table, tabulateStatistics } from "../report.ts";
+import { type Findings, tabulateStatistics } from "../report.ts";
 import { interleave } from "../rounds.ts";
 import { summarize } from "../statistics.ts";
-import { derive, type Derived } from "../targets.ts";
+import { derive, tabulateDerived } from "../targets.ts";
 import { ContainerThread, SpawnThread } from "../threads.ts";
 import type { Workbench } from "../workbench.ts";
 
@@ -84,17 +84,6 @@ const COMMON_NOTES = [
   "Spread is the distance between the quartiles. Derived figures are made from medians.",
   "Other runtimes see no cgroup v2 where v1's controllers are in use: crun refuses to work where both are.",
 ];
-
-function tabulateDerived(derived: readonly Derived[]): Table {
-  return {
-    title: "Derived",
-    columns: ["figure", "value", "target", ""],
-    rows: derived.map(({ name, value, unit, target, verdict }) => ({
-      name,
-      cells: [`${value.toFixed(unit === "ms" ? 3 : 1)} ${unit}`, target, verdict],
-    })),
-  };
-}
 
 function describe({ candidate: { name, measures, lacks }, opening }: Contestant): string[] {
   if (opening.kind === "unavailable") return [`${name}: not measured: ${opening.reason}`];

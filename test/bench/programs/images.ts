@@ -1,0 +1,170 @@
+/** Images: how fast layers are unpacked, what many layers cost a container, what a second pull transfers. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
+import { makeLayerStack, stackHeights } from "../images/layer-stack.ts";
+import { countPulls, type Transfer } from "../images/pull.ts";
+import { makeSampleLayer, type SampleLayer } from "../images/sample-layer.ts";
+import { sync, tryUnpacker, type Unpacker, unpackers } from "../images/unpack.ts";
+import { type Findings, type Table, tabulateStatistics } from "../report.ts";
+import { interleave } from "../rounds.ts";
+import { type Statistics, summarize } from "../statistics.ts";
+import { derive, type Formula, tabulateDerived } from "../targets.ts";
+import { ContainerThread } from "../threads.ts";
+import type { Workbench } from "../workbench.ts";
+
+const starts = stackHeights.map((height) => `layers-${height}`);
+const PULL = "pull";
+
+const UNPACKINGS_MAX = 5;
+
+const formulas: readonly Formula[] = [
+  ...["gzip", "zstd"].flatMap((compression): Formula[] => [
+    {
+      name: `longshore ÷ tar, ${compression}`,
+      of: [`longshore-${compression}`, `tar-${compression}`],
+      kind: "ratio",
+      target: { kind: "at most", value: 1.3 },
+    },
+    {
+      name: `umoci ÷ longshore, ${compression}`,
+      of: [`umoci-${compression}`, `longshore-${compression}`],
+      kind: "ratio",
+      target: { kind: "at least", value: 1 },
+    },
+  ]),
+  ...starts.slice(1).map((name): Formula => ({
+    name: `${name} − layers-1`,
+    of: [name, "layers-1"],
+    kind: "difference",
+    target: { kind: "at most", value: 0.5 },
+  })),
+];
+
+/** `npm run bench -- images` */
+export const images: BenchProgram = {
+  name: "images",
+  title: "Images: unpacking a layer, starting from many layers, pulling again",
+  summary: "unpacking a layer beside tar and umoci, starting from many layers, bytes of a second pull",
+  subjects: [...unpackers.map(({ name }) => name), ...starts, PULL],
+  run,
+};
+
+async function run(bench: Workbench, options: ProgramOptions): Promise<Findings> {
+  const isWanted = (name: string): boolean => options.only?.includes(name) ?? true;
+  const parts: Part[] = [];
+  const wanted = unpackers.filter(({ name }) => isWanted(name));
+  if (wanted.length > 0) parts.push(await measureUnpacking(bench, wanted, options));
+  if (starts.some(isWanted)) parts.push(await measureStarts(bench, starts.filter(isWanted), options));
+  const derived = derive(new Map(parts.flatMap(({ statistics }) => [...statistics])), formulas);
+  const pulls = isWanted(PULL) ? await countPulls(join(bench.directory, "registry")) : undefined;
+  return {
+    tables: [
+      ...parts.map(({ table }) => table),
+      ...(pulls === undefined ? [] : [tabulateTransfers(pulls)]),
+      ...(derived.length === 0 ? [] : [tabulateDerived(derived)]),
+    ],
+    notes: parts.flatMap(({ notes }) => notes),
+    data: {
+      unit: "ms",
+      candidates: parts.flatMap(({ statistics, samples }) =>
+        [...statistics].map(([name, summary]) => ({ name, summary, samples: samples.get(name) })),
+      ),
+      ...(pulls !== undefined && { pulls }),
+      derived,
+    },
+  };
+}
+
+/** What was measured together. */
+interface Part {
+  readonly table: Table;
+  readonly notes: readonly string[];
+  /** In milliseconds. */
+  readonly samples: ReadonlyMap<string, readonly number[]>;
+  readonly statistics: ReadonlyMap<string, Statistics>;
+}
+
+async function measureUnpacking(bench: Workbench, wanted: readonly Unpacker[], options: ProgramOptions): Promise<Part> {
+  const directory = join(bench.directory, "unpacked");
+  await mkdir(directory);
+  const layer = await makeSampleLayer(join(bench.directory, "sample"));
+  const obstacles = new Map<string, string>();
+  for (const unpacker of wanted) {
+    options.signal.throwIfAborted();
+    const obstacle = await tryUnpacker(unpacker, layer, directory);
+    if (obstacle !== undefined) obstacles.set(unpacker.name, obstacle);
+  }
+  let unpackings = 0;
+  const subjects = wanted
+    .filter(({ name }) => !obstacles.has(name))
+    .map(({ name, unpack }) => ({
+      name,
+      async measure() {
+        // All trees stay until the end: for a minute, ext4 looks at the inodes of what was removed before it makes new
+        // ones, and whoever comes after a removal would pay for it.
+        const target = join(directory, String(unpackings++));
+        sync(directory);
+        const began = performance.now();
+        await unpack(layer, target);
+        return performance.now() - began;
+      },
+    }));
+  const rounds = Math.min(options.rounds, UNPACKINGS_MAX);
+  const samples = await interleave(subjects, { ...options, rounds, warmUp: 0, onRound: () => undefined });
+  const statistics = summarizeAll(samples);
+  return {
+    table: tabulateStatistics(`Unpacking ${describeLayer(layer)}, milliseconds`, "candidate", statistics, 0),
+    notes: [
+      "Unpacking includes writing everything to the disk (syncfs), which tar and umoci do not do by themselves.",
+      ...wanted.map(
+        ({ name, note }) => `${name}: ${obstacles.has(name) ? `not measured: ${obstacles.get(name)}` : note}.`,
+      ),
+    ],
+    samples,
+    statistics,
+  };
+}
+
+function describeLayer({ bytes, entries, blobs }: SampleLayer): string {
+  const megabytes = (count: number): string => `${(count / 1e6).toFixed(0)} MB`;
+  const { gzip, zstd } = blobs;
+  return `${entries} files of ${megabytes(bytes)} (gzip ${megabytes(gzip.bytes)}, zstd ${megabytes(zstd.bytes)})`;
+}
+
+async function measureStarts(bench: Workbench, wanted: readonly string[], options: ProgramOptions): Promise<Part> {
+  await using thread = new ContainerThread(bench, 0);
+  const subjects = [];
+  for (const [index, height] of stackHeights.entries()) {
+    const name = starts[index] ?? "";
+    if (!wanted.includes(name)) continue;
+    const layers = await makeLayerStack(bench, height);
+    subjects.push({ name, measure: async () => (await thread.time("writable", layers)).result / 1e6 });
+  }
+  const samples = await interleave(subjects, options);
+  const statistics = summarizeAll(samples);
+  return {
+    table: tabulateStatistics("A container of so many layers, milliseconds", "candidate", statistics, 3),
+    notes: [
+      "layers-N: a static program in a container with a writable root, inside the slot, until there is a result.",
+    ],
+    samples,
+    statistics,
+  };
+}
+
+function summarizeAll(samples: ReadonlyMap<string, readonly number[]>): Map<string, Statistics> {
+  return new Map([...samples].map(([name, values]) => [name, summarize(values)]));
+}
+
+function tabulateTransfers({ first, second }: Readonly<Record<"first" | "second", Transfer>>): Table {
+  const row = (name: string, { requests, blobBytes, otherBytes }: Transfer) => ({
+    name,
+    cells: [String(requests), String(blobBytes), String(otherBytes)],
+  });
+  return {
+    title: "Pulling an image of 5 layers from docker-registry, twice",
+    columns: ["pull", "requests", "bytes of blobs", "other bytes"],
+    rows: [row("first", first), row("second", second)],
+  };
+}
