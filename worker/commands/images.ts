@@ -7,6 +7,7 @@
  *   node worker/commands/images.ts build [--verbose] NAME… | --all
  *   node worker/commands/images.ts pull REFERENCE…
  *   node worker/commands/images.ts push IMAGE [DESTINATION]
+ *   node worker/commands/images.ts commit JOB NAME
  *   node worker/commands/images.ts import PATH [--name NAME]
  *   node worker/commands/images.ts export IMAGE… -o PATH
  *   node worker/commands/images.ts inspect | history | rm IMAGE…
@@ -16,6 +17,7 @@
  */
 import { Command } from "commander";
 import { buildCommand } from "./images/build.ts";
+import { commitCommand } from "./images/commit.ts";
 import { exportCommand } from "./images/export.ts";
 import { collectCommand } from "./images/gc.ts";
 import { historyCommand } from "./images/history.ts";
@@ -32,6 +34,7 @@ const program = new Command("images")
   .addCommand(buildCommand())
   .addCommand(pullCommand())
   .addCommand(pushCommand())
+  .addCommand(commitCommand())
   .addCommand(importCommand())
   .addCommand(exportCommand())
   .addCommand(inspectCommand())

@@ -3,7 +3,8 @@
  * than it may be.
  *
  *   stays: images with a name ─┐
- *          images in use  ─────┴─▶ manifests ──▶ configurations, layers ──▶ the layers' blobs
+ *          images in use  ─────┼─▶ manifests ──▶ configurations, layers ──▶ the layers' blobs
+ *          kept runs  ─────────┴─▶ what they wrote
  *
  * It runs while nobody adds content (`ImageStore.keepContent`), so that everything without an image is garbage: the
  * layers of an image that lost its name, and what a process that died has left in staging/. Images in use are known by
@@ -12,6 +13,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "./digest.ts";
+import type { KeptRun } from "./kept/kept-store.ts";
 import type { ImageStore } from "./store.ts";
 
 export interface GarbageOptions {
@@ -46,9 +48,13 @@ export async function collectGarbage(
 ): Promise<GarbageReport | undefined> {
   await using alone = await store.tryKeepAdditionsOut();
   if (alone === undefined) return undefined;
+  const kept = await store.kept.list();
+  const pinned = new Set(kept.map(({ image }) => image));
   const contents = new Map<Digest, Content>();
-  for (const digest of await imagesThatStay(store)) contents.set(digest, await contentOf(store, digest));
-  const images = bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, bytesMax);
+  for (const digest of pinned.union(await imagesThatStay(store))) {
+    contents.set(digest, await contentOf(store, digest, kept));
+  }
+  const images = bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, pinned, bytesMax);
   const swept = await sweep(store, contents);
   return { images, ...swept, bytesLeft: bytesOf(contents) };
 }
@@ -80,28 +86,36 @@ async function imagesThatStay(store: ImageStore): Promise<Set<Digest>> {
   return digests;
 }
 
-async function contentOf(store: ImageStore, digest: Digest): Promise<Content> {
+/** What an image consists of, with what its kept runs wrote. */
+async function contentOf(store: ImageStore, digest: Digest, kept: readonly KeptRun[]): Promise<Content> {
   const image = await store.load(digest);
-  if (image === undefined) return { layers: new Map(), blobs: new Map() };
+  const written = kept
+    .filter((run) => run.image === digest)
+    .flatMap((run) => run.layers.map((layer) => [layer.digest, layer.bytes] as const))
+    .filter((layer): layer is [Digest, number] => layer[0] !== null);
+  if (image === undefined) return { layers: new Map(written), blobs: new Map() };
   const blobs = new Map<Digest, number>();
   const described = [...image.manifest.layers, ...image.layers.flatMap(({ blob }) => blob ?? [])];
   for (const blob of [digest, image.manifest.config.digest, ...described.map((layer) => layer.digest)]) {
     const size = await store.blobs.sizeOf(blob);
     if (size !== undefined) blobs.set(blob, size);
   }
-  return { layers: new Map(image.layers.map((layer) => [layer.digest, layer.bytes])), blobs };
+  const own = image.layers.map((layer) => [layer.digest, layer.bytes] as const);
+  return { layers: new Map([...own, ...written]), blobs };
 }
 
 /** Removes images until the rest is small enough; what they alone needed is then garbage. */
 async function removeLeastRecentlyUsed(
   store: ImageStore,
   contents: Map<Digest, Content>,
+  pinned: ReadonlySet<Digest>,
   bytesMax: number,
 ): Promise<string[]> {
   const removed: string[] = [];
   const namesOf = await namesByImage(store);
   for (const digest of await byLastUse(store, contents.keys())) {
     if (bytesOf(contents) <= bytesMax) break;
+    if (pinned.has(digest)) continue;
     await using unused = await store.leases.tryKeepOut(digest);
     if (unused === undefined) continue;
     for (const reference of namesOf.get(digest) ?? []) {

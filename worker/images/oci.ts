@@ -52,7 +52,8 @@ export const Annotation = {
   recipe: "org.longshore.image.recipe",
 } as const;
 
-const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "not a sha256 digest");
+/** Schema of a {@link Digest}. */
+export const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "not a sha256 digest");
 
 /** Schema of a {@link Descriptor}. */
 export const descriptor = z.object({ mediaType: z.string(), digest, size: z.int().nonnegative() });

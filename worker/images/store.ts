@@ -8,6 +8,7 @@
  *   layers/sha256/<diff id>/     directory  ◀──────────┘
  *   layers/sha256/<diff id>.json its size
  *   leases/<hex>                 locked while the image is in use; its mtime is when it was last
+ *   kept/<job>.json              image and layers of a run that is kept for a while, see kept/keep-layers.ts
  *   inputs/, input-leases/       layers that jobs bring, see inputs/input-layers.ts
  *   locks/, staging/             what additions hold and what they have not finished
  *
@@ -24,6 +25,8 @@ import { Readable } from "node:stream";
 import { ImageAddition } from "./addition.ts";
 import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
+import { type DescribedLayer, describeOwnLayer } from "./described-layers.ts";
+import { KeptStore } from "./kept/kept-store.ts";
 import { packLayer } from "./layer-tar.ts";
 import { LayerStore, type StoredLayer } from "./layers.ts";
 import { LeaseStore } from "./leases.ts";
@@ -64,15 +67,20 @@ export class ImageStore {
   readonly blobs: BlobStore;
   readonly references: ReferenceStore;
   readonly leases: LeaseStore;
+  readonly kept: KeptStore;
   /** Images by manifest digest: what a digest names never changes. */
   readonly #known = new Map<Digest, Omit<StoredImage, "reference">>();
 
-  private constructor(directory: string, parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases">) {
+  private constructor(
+    directory: string,
+    parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases" | "kept">,
+  ) {
     this.directory = directory;
     this.layers = parts.layers;
     this.blobs = parts.blobs;
     this.references = parts.references;
     this.leases = parts.leases;
+    this.kept = parts.kept;
   }
 
   /** Opens the store in `directory`, which is made when it is missing. */
@@ -86,6 +94,7 @@ export class ImageStore {
       layers: await LayerStore.open(join(directory, "layers")),
       references: await ReferenceStore.open(join(directory, "references")),
       leases: await LeaseStore.open(join(directory, "leases")),
+      kept: await KeptStore.open(join(directory, "kept"), join(directory, "locks/kept.lock")),
     });
   }
 
@@ -118,13 +127,27 @@ export class ImageStore {
   }
 
   /**
-   * Names an image made of layers that are in the store.
+   * Names an image made of layers that are in the store, each by the blob that it came as.
    * @param config its `rootfs.diff_ids` name `layers`, in the same order
    */
   async commit(
     reference: string,
     config: ImageConfig,
     layers: readonly StoredLayer[],
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<StoredImage> {
+    const described = layers.map((layer): DescribedLayer => {
+      const { blob: descriptor } = layer;
+      return descriptor === undefined ? describeOwnLayer(layer) : { layer, descriptor };
+    });
+    return this.commitDescribed([reference], config, described, annotations);
+  }
+
+  /** As {@link commit}, by one or more names, and with layers as the manifest is to describe them. */
+  async commitDescribed(
+    names: readonly [string, ...string[]],
+    config: ImageConfig,
+    described: readonly DescribedLayer[],
     annotations: Readonly<Record<string, string>>,
   ): Promise<StoredImage> {
     const configText = JSON.stringify(config);
@@ -136,12 +159,12 @@ export class ImageStore {
         digest: await this.blobs.put(configText),
         size: Buffer.byteLength(configText),
       },
-      layers: layers.map(({ digest, bytes, blob }) => blob ?? { mediaType: MediaType.layer, digest, size: bytes }),
+      layers: described.map(({ descriptor }) => descriptor),
       annotations: { ...annotations },
     };
     const digest = await this.blobs.put(JSON.stringify(manifest));
-    await this.references.set(reference, digest);
-    return { reference, digest, manifest, config, layers };
+    for (const name of names) await this.references.set(name, digest);
+    return { reference: names[0], digest, manifest, config, layers: described.map(({ layer }) => layer) };
   }
 
   /**

@@ -47,7 +47,7 @@ async function write(script: string): Promise<void> {
   await run("bash", ["-euc", script], { cwd: upper, env: environment });
 }
 
-const settle = (options: { readonly mountPoints?: readonly string[]; readonly bytesMax?: number } = {}) =>
+const settle = (options: { readonly runtimeDirectories?: readonly string[]; readonly bytesMax?: number } = {}) =>
   settleInThread({ directory: upper, idBase: ID_BASE, ...options });
 
 /** Paths of what is left, sorted. */
@@ -58,14 +58,14 @@ describe("what a container wrote", () => {
     await write(`mkdir -p etc dev/shm proc sys tmp run work/data/volume opt/volume/kept
       echo x >etc/hosts; mknod etc/hostname c 0 0; mkdir -p etc/resolv.conf/deep; echo x >etc/resolv.conf/deep/file
       echo x >run/kept`);
-    const mountPoints = ["/work/data/volume", "/opt/volume", "/none"];
-    expect(await settle({ mountPoints })).toEqual({ kind: "changed" });
+    const runtimeDirectories = ["/work/data/volume", "/opt/volume", "/none"];
+    expect(await settle({ runtimeDirectories })).toEqual({ kind: "changed" });
     expect(left()).toEqual(["opt", "opt/volume", "opt/volume/kept", "run", "run/kept"]);
   });
 
   it("is unchanged where only the runtime wrote", async () => {
     await write("mkdir -p etc proc data; echo x >etc/hosts; touch -d @5 .");
-    expect(await settle({ mountPoints: ["/data"] })).toEqual({ kind: "unchanged" });
+    expect(await settle({ runtimeDirectories: ["/data"] })).toEqual({ kind: "unchanged" });
     expect(listTree(upper)[0]).toContain(" 5000000000");
   });
 
@@ -74,7 +74,7 @@ describe("what a container wrote", () => {
     await mkdir(join(host, "shm"), { recursive: true });
     await writeFile(join(host, "hosts"), "the host's own");
     await write(`ln -s ${host} etc; ln -s ${host} dev; ln -s / run`);
-    expect(await settle({ mountPoints: ["/dev/shm", "/etc"] })).toEqual({ kind: "changed" });
+    expect(await settle({ runtimeDirectories: ["/dev/shm", "/etc"] })).toEqual({ kind: "changed" });
     expect((await readdir(host)).toSorted()).toEqual(["hosts", "shm"]);
     expect(await readFile(join(host, "hosts"), "utf8")).toBe("the host's own");
     expect(left()).toEqual(["dev", "etc", "run"]);

@@ -1,5 +1,6 @@
 /** Garbage collection on a real store: what goes, what stays, and who is in its way. */
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hexOf } from "../../../worker/images/digest.ts";
 import { collectGarbage, untagImage } from "../../../worker/images/garbage.ts";
+import { commitKeptRun } from "../../../worker/images/kept/commit.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { addImageOf, layerOf } from "../../support/layer-sources.ts";
 import { tarArchive } from "../../support/tar.ts";
@@ -112,6 +114,48 @@ describe("a limit on the size", () => {
   });
 });
 
+describe("a run that is kept", () => {
+  /** Keeps what a job might have written on an image, and ends an hour from now. */
+  async function keep(image: StoredImage, bytesMax = 1e9, hours = 1): Promise<string> {
+    const upper = join(directory, "staging", "upper");
+    const job = randomUUID();
+    await mkdir(upper);
+    await writeFile(join(upper, job), "x".repeat(100_000));
+    await using _content = await store.keepContent();
+    const { digest, bytes } = await store.layers.commit(upper);
+    const [createdAt, expiresAt] = [0, hours].map((after) => new Date(Date.now() + after * 3_600_000).toISOString());
+    const run = { job, image: image.digest, createdAt: createdAt ?? "", expiresAt: expiresAt ?? "" };
+    await store.kept.put({ ...run, layers: [{ digest, bytes, createdBy: "test" }] }, bytesMax);
+    return job;
+  }
+
+  it("keeps its layer and its image, also without a name and whatever the limit, until it expires", async () => {
+    const job = await keep(await add("base", "a"));
+    await untagImage(store, "base");
+    expect(await collectGarbage(store, { bytesMax: 0 })).toMatchObject({ images: [], layers: 0, blobs: 0 });
+    const { layers } = await commitKeptRun(store, job, "committed");
+    expect(layers).toHaveLength(2);
+    await untagImage(store, "committed");
+    const run = await store.kept.get(job);
+    if (run === undefined) throw new Error("it has gone too early");
+    await store.kept.put({ ...run, expiresAt: run.createdAt }, 1e9);
+    await expect(commitKeptRun(store, job, "late")).rejects.toThrow(/no layer of job/);
+    expect(await collectGarbage(store)).toMatchObject({ layers: 2 });
+    expect([await store.kept.removeExpired(), await readdir(join(directory, "kept"))]).toEqual([1, []]);
+  });
+
+  it("makes room for another one, the oldest first, and what is damaged is forgotten", async () => {
+    const image = await add("base", "a");
+    const [first, second] = [await keep(image), await keep(image)];
+    const third = await keep(image, 250_000);
+    expect(await store.kept.get(first)).toBeUndefined();
+    expect((await store.kept.list()).map(({ job }) => job).toSorted()).toEqual([second, third].toSorted());
+    expect(await collectGarbage(store)).toMatchObject({ layers: 1 });
+    await writeFile(join(directory, "kept", `${second}.json`), "{}");
+    expect([await store.kept.removeExpired(), await collectGarbage(store)]).toMatchObject([1, { layers: 1 }]);
+  });
+});
+
 describe("an image in use", () => {
   it("is never removed, whatever the limit, and goes when it is let go", async () => {
     await add("busy", "a");
@@ -147,11 +191,14 @@ describe("an image in use", () => {
     const child = spawn(process.execPath, ["--input-type=module-typescript", "--eval", source], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    await once(child.stdout, "data");
+    // It may end before, with what went wrong on our stderr.
+    const ended = once(child, "exit");
+    const held = once(child.stdout, "data");
+    expect(await Promise.race([held.then(() => "held"), ended])).toBe("held");
     await untagImage(store, "busy");
     expect(await collectGarbage(store)).toMatchObject({ layers: 0 });
     child.kill("SIGKILL");
-    await once(child, "exit");
+    await ended;
     expect(await collectGarbage(store)).toMatchObject({ layers: 1 });
   });
 

@@ -16,7 +16,8 @@ export function historyCommand(): Command {
       const upwards = layers.values();
       const lines = (config.history ?? []).map((step) => {
         const bytes = step.empty_layer === true ? undefined : upwards.next().value?.bytes;
-        const by = (step.created_by ?? "").replaceAll(/\s+/g, " ");
+        // Whoever made the image wrote it: no control character of it reaches the terminal.
+        const by = (step.created_by ?? "").replaceAll(/\s+/g, " ").replaceAll(/\p{Cc}/gu, "?");
         const shown = trunc && by.length > WIDTH ? `${by.slice(0, WIDTH - 1)}…` : by;
         return `${(step.created ?? "").padEnd(30)}  ${(bytes === undefined ? "-" : megabytes(bytes)).padStart(10)}  ${shown}`;
       });

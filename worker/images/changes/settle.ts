@@ -37,8 +37,8 @@ export interface SettleTask {
   readonly directory: string;
   /** The host's id of the container's root. */
   readonly idBase: number;
-  /** Where the runtime mounted something that not every container has; absolute. */
-  readonly mountPoints?: readonly string[];
+  /** Where the runtime mounted something that not every container has, or made a directory its user's; absolute. */
+  readonly runtimeDirectories?: readonly string[];
   /** What its files may hold, in bytes; holes count like what they are in the layer's tar. No limit when left out. */
   readonly bytesMax?: number;
 }
@@ -63,12 +63,12 @@ const OPAQUE = "trusted.overlay.opaque";
 class Refusal extends Error {}
 
 /** Makes an upper directory the directory of a layer. Blocks its thread: see `settleInThread`. */
-export function settleChanges({ directory, idBase, mountPoints = [], bytesMax }: SettleTask): SettleResult {
+export function settleChanges({ directory, idBase, runtimeDirectories = [], bytesMax }: SettleTask): SettleResult {
   try {
     const root = Buffer.from(directory);
     for (const path of INIT_LAYER_FILES) removeInitFile(root, path);
     // The deepest first: with it, its parents may become empty.
-    const made = mountPoints.flatMap(withParents).toSorted((one, other) => other.length - one.length);
+    const made = runtimeDirectories.flatMap(withParents).toSorted((one, other) => other.length - one.length);
     for (const path of [...made, ...MOUNT_POINTS]) removeUnlessUsed(root, path);
     const settler = new Settler(idBase, bytesMax ?? Number.POSITIVE_INFINITY);
     settler.settleDirectory(root, lstatSync(root));

@@ -10,18 +10,12 @@
  */
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
-import {
-  Annotation,
-  hostArchitecture,
-  type ImageConfig,
-  type ImageManifest,
-  MediaType,
-  compressionOf,
-} from "../oci.ts";
+import { describeLayersOf } from "../described-layers.ts";
+import { Annotation, hostArchitecture, type ImageConfig } from "../oci.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
 import type { StoredLayer } from "../layers.ts";
 import { BuildCache } from "./build-cache.ts";
-import { buildStage, type DescribedLayer, describe, type StageResult } from "./build-stage.ts";
+import { buildStage, type StageResult } from "./build-stage.ts";
 import { BuildContext } from "./context.ts";
 import { DockerfileError } from "./error.ts";
 import { parseDockerfile } from "./parse.ts";
@@ -142,19 +136,7 @@ function startFrom(image: StoredImage, file: string, line: number): StageResult 
   if (Array.isArray(triggers) && triggers.length > 0) {
     throw new DockerfileError(file, line, `image ${image.reference} has ONBUILD instructions, which are not supported`);
   }
-  const layers = image.layers.map((layer, index): DescribedLayer => {
-    const descriptor = image.manifest.layers[index];
-    return descriptor === undefined
-      ? describe(layer)
-      : { layer, descriptor: { ...descriptor, mediaType: ociType(descriptor.mediaType) } };
-  });
-  return { state: beginStage(image.config), layers, history: image.config.history ?? [] };
-}
-
-/** Docker's name of a layer's type as OCI's: an OCI manifest has no others. */
-function ociType(mediaType: string): string {
-  const compression = compressionOf(mediaType);
-  return compression === "none" ? MediaType.layer : `${MediaType.layer}+${compression}`;
+  return { state: beginStage(image.config), layers: describeLayersOf(image), history: image.config.history ?? [] };
 }
 
 async function commit(store: ImageStore, build: DockerfileBuild, result: StageResult): Promise<StoredImage> {
@@ -170,19 +152,5 @@ async function commit(store: ImageStore, build: DockerfileBuild, result: StageRe
     rootfs: { type: "layers", diff_ids: layers.map(({ layer }) => layer.digest) },
     history: [...history],
   };
-  const configText = JSON.stringify(config);
-  const manifest: ImageManifest = {
-    schemaVersion: 2,
-    mediaType: MediaType.manifest,
-    config: {
-      mediaType: MediaType.config,
-      digest: await store.blobs.put(configText),
-      size: Buffer.byteLength(configText),
-    },
-    layers: layers.map(({ descriptor }) => descriptor),
-    annotations: { [Annotation.created]: created, ...build.annotations },
-  };
-  const digest = await store.blobs.put(JSON.stringify(manifest));
-  for (const name of build.names) await store.references.set(name, digest);
-  return { reference: build.names[0], digest, manifest, config, layers: layers.map(({ layer }) => layer) };
+  return store.commitDescribed(build.names, config, layers, { [Annotation.created]: created, ...build.annotations });
 }

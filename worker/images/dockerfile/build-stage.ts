@@ -2,9 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type DescribedLayer, describeOwnLayer } from "../described-layers.ts";
 import type { StoredLayer } from "../layers.ts";
-import type { Descriptor, ImageConfig } from "../oci.ts";
-import { MediaType } from "../oci.ts";
+import type { ImageConfig } from "../oci.ts";
 import type { ImageStore } from "../store.ts";
 import type { BuildCache, CachedStep } from "./build-cache.ts";
 import type { BuildContext } from "./context.ts";
@@ -20,12 +20,6 @@ import type { BuildValues, StageState } from "./stage-state.ts";
 import type { Stage } from "./stages.ts";
 import type { StepRunner } from "./step-runner.ts";
 import { resolveUser } from "../tree/users.ts";
-
-/** A layer and how a manifest describes it: one that was pulled by its compressed blob. */
-export interface DescribedLayer {
-  readonly layer: StoredLayer;
-  readonly descriptor: Descriptor;
-}
 
 /** What a stage has come to. */
 export interface StageResult {
@@ -73,7 +67,7 @@ export async function buildStage(stage: Stage, base: StageResult, around: StageS
       const done =
         step.work && (await perform(step.work, { state, layers: layers.map(({ layer }) => layer), stage, around }));
       state = step.state;
-      if (done?.layer !== undefined) layers.push(describe(done.layer));
+      if (done?.layer !== undefined) layers.push(describeOwnLayer(done.layer));
       history.push(historyOf(instruction, done));
     } catch (error) {
       around.signal.throwIfAborted();
@@ -82,11 +76,6 @@ export async function buildStage(stage: Stage, base: StageResult, around: StageS
     }
   }
   return { state, layers, history };
-}
-
-/** A layer made here is not compressed: its blob is its tar. */
-export function describe(layer: StoredLayer): DescribedLayer {
-  return { layer, descriptor: { mediaType: MediaType.layer, digest: layer.digest, size: layer.bytes } };
 }
 
 function historyOf({ text }: Instruction, done: CachedStep | undefined): StageResult["history"][number] {
