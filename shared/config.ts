@@ -182,6 +182,11 @@ const variables = {
     meaning: "how long a blob is kept after it was put or used last",
     schema: whole(1, 31_536_000),
   },
+  LONGSHORE_OUTPUT_FILES_BYTES: {
+    default: "268435456",
+    meaning: "what the files that a job returns may take together, in bytes; large ones become blobs",
+    schema: whole(0, 5 * 1024 ** 3),
+  },
   LONGSHORE_LAYER_BYTES: {
     default: "4294967296",
     meaning: "what a blob may hold that a job uses as a layer, unpacked, in bytes",
@@ -281,6 +286,8 @@ export interface Config {
   /** What the blobs of one client may take together. */
   readonly blobQuotaBytes: number;
   readonly blobTtlSeconds: number;
+  /** What the large files that one job returns may take together. */
+  readonly outputFilesBytes: number;
   /** What one blob may hold that is a layer, unpacked. */
   readonly layerBytes: number;
   /** What unpacked blobs may take on a worker's disk. */
@@ -357,6 +364,7 @@ function assemble(values: Values, maxima: Limits): Config {
     blobBytes: values.LONGSHORE_BLOB_BYTES,
     blobQuotaBytes: values.LONGSHORE_BLOB_QUOTA_BYTES,
     blobTtlSeconds: values.LONGSHORE_BLOB_TTL_SECONDS,
+    outputFilesBytes: values.LONGSHORE_OUTPUT_FILES_BYTES,
     layerBytes: values.LONGSHORE_LAYER_BYTES,
     layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,
     metricsHost: values.LONGSHORE_METRICS_HOST,

@@ -87,7 +87,7 @@ export interface StoredOutput {
 }
 
 /** For how much longer than a job those of its files are held that are blobs: they are stored before it is finished. */
-const OUTPUT_GRACE_SECONDS = 300;
+const OUTPUT_GRACE_SECONDS = 60;
 
 /**
  * A file is written and read in pieces of this size: no download holds a large one in memory, and no connection goes

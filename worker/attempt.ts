@@ -11,11 +11,14 @@
  * job since, so an attempt that goes on although it lost the job does no harm.
  */
 import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { JobRequest } from "../shared/job-request.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
 import type { Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
+import type { OutputSpool } from "./container/spec.ts";
 import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
 import type { JobContext, JobOutcome } from "./jobs/run.ts";
@@ -28,6 +31,8 @@ export interface AttemptContext extends JobContext {
   readonly store: JobStore;
   /** Where large files of jobs go. */
   readonly blobs: Blobs;
+  /** Where they are on the way there: a directory of this worker's, and what the files of one job may take. */
+  readonly outputSpool: OutputSpool;
   /** News of jobs that shall be canceled. */
   readonly cancels: JobSignals;
   readonly slots: SlotPool;
@@ -73,13 +78,28 @@ export class Attempt {
 
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
+    await using spool = new AsyncDisposableStack();
+    if (claim.request.outputs.length > 0) {
+      spool.defer(() => rm(this.#outputSpool.directory, { recursive: true, force: true }));
+    }
     return await this.#conclude(await this.#perform(claim.request, queuedMs));
+  }
+
+  get #outputSpool(): OutputSpool {
+    const { directory, bytesMax } = this.#context.outputSpool;
+    return { directory: join(directory, this.#token), bytesMax };
   }
 
   async #perform(request: JobRequest, queuedMs: number): Promise<JobOutcome> {
     using lease = await this.#context.slots.acquire();
     try {
-      return await performJob(request, queuedMs, lease.slot, this.#context, this.#abort.signal);
+      return await performJob(
+        request,
+        { job: this.#id, queuedMs, outputSpool: this.#outputSpool },
+        lease.slot,
+        this.#context,
+        this.#abort.signal,
+      );
     } catch (error) {
       this.#context.logger.error({ err: error, job: this.#id }, "an attempt failed in an unexpected way");
       const message = "the worker failed in an unexpected way, which is in its log under the job's id";

@@ -1,10 +1,12 @@
 /** Large files that a job returns become blobs, held until the job itself expires: Redis is memory. */
+import { createReadStream } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Blobs, Holder } from "../shared/blobs/blobs.ts";
+import type { Blobs, HeldBlob, Holder } from "../shared/blobs/blobs.ts";
 import { LongshoreError } from "../shared/errors.ts";
 import type { JobResult } from "../shared/job-result.ts";
-import type { OutputContent } from "../shared/job-store.ts";
+import type { Ending, OutputContent } from "../shared/job-store.ts";
 import { insist } from "./insist.ts";
+import type { ReturnedFile } from "./jobs/result.ts";
 
 /** Files up to this size stay in Redis, where they are read with one command; in bytes. */
 const INLINE_BYTES_MAX = 1024 * 1024;
@@ -13,28 +15,26 @@ const INLINE_BYTES_MAX = 1024 * 1024;
 const TRIES = 3;
 const PAUSE_MS = 1000;
 
-/** How a job ended, and its files. */
-interface Finished {
-  readonly result: JobResult;
-  readonly outputs: readonly OutputContent[];
-}
-
 /**
  * Stores the large ones of a job's files as blobs. What cannot be stored is an error in the result's list: the program
  * has run, and would not run differently another time.
  */
-export async function storeLargeOutputs(job: Finished, blobs: Blobs, holder: Holder): Promise<Finished> {
+export async function storeLargeOutputs(
+  job: { readonly result: JobResult; readonly outputs: readonly ReturnedFile[] },
+  blobs: Blobs,
+  holder: Holder,
+): Promise<Pick<Extract<Ending, { state: "done" }>, "result" | "outputs">> {
   const errors = new Map<string, string>();
   const outputs: OutputContent[] = [];
   for (const output of job.outputs) {
     try {
-      outputs.push(await toBlob(output, blobs, holder));
+      outputs.push(await store(output, blobs, holder));
     } catch (error) {
       if (!(error instanceof LongshoreError)) throw error;
       errors.set(output.path, `cannot be stored: ${error.message}`);
     }
   }
-  if (errors.size === 0) return { ...job, outputs };
+  if (errors.size === 0) return { result: job.result, outputs };
   const listed = job.result.outputs.map((entry) => {
     const error = errors.get(entry.path);
     return error === undefined ? entry : { path: entry.path, error };
@@ -42,13 +42,19 @@ export async function storeLargeOutputs(job: Finished, blobs: Blobs, holder: Hol
   return { result: { ...job.result, outputs: listed }, outputs };
 }
 
-async function toBlob(output: OutputContent, blobs: Blobs, holder: Holder): Promise<OutputContent> {
-  if ("blob" in output || output.content.byteLength <= INLINE_BYTES_MAX) return output;
-  const { path, content } = output;
+async function store(output: ReturnedFile, blobs: Blobs, holder: Holder): Promise<OutputContent> {
+  const { path } = output;
+  if ("content" in output && output.content.byteLength <= INLINE_BYTES_MAX) return output;
+  const open = (): AsyncIterable<Uint8Array> =>
+    "file" in output ? createReadStream(output.file) : piecesOf(output.content);
+  const { digest, bytes } = await patiently(() => blobs.put(open(), holder));
+  return { path, blob: digest, bytes };
+}
+
+async function patiently(put: () => Promise<HeldBlob>): Promise<HeldBlob> {
   for (let tries = 1; ; tries++) {
     try {
-      const { digest, bytes } = await insist(() => blobs.put(piecesOf(content), holder));
-      return { path, blob: digest, bytes };
+      return await insist(put);
     } catch (error) {
       const isAway = error instanceof LongshoreError && error.code === "blobs_unavailable";
       if (!isAway || tries === TRIES) throw error;

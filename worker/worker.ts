@@ -7,7 +7,7 @@
  *
  * Everything here is on the main thread and waits for others; nothing blocks it, or locks would be lost.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Redis } from "ioredis";
@@ -92,6 +92,9 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const metrics = new WorkerMetrics();
   metrics.observe(slots, images);
   const server = resources.use(await MetricsServer.open(metrics, config.metricsHost, config.metricsPort));
+  // What a predecessor of this name has left; nobody else has it.
+  const outputSpool = { directory: join(dataDirectory, "outputs", cgroupName), bytesMax: config.outputFilesBytes };
+  await rm(outputSpool.directory, { recursive: true, force: true });
   const storage = openBlobStorage(config, redis);
   const blobs = resources.use(new Blobs({ redis, queue, storage, bytesMax: config.blobBytes }));
   const inputs = await InputLayers.open(images, {
@@ -176,6 +179,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       images,
       inputs,
       blobs,
+      outputSpool,
       puller,
       pull: config.pull,
       presets: loadPresets(SHIPPED_IMAGES),

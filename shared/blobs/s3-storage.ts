@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
-import type { S3Client } from "@aws-sdk/client-s3";
+import type * as S3 from "@aws-sdk/client-s3";
 import { type Digest, hexOf } from "../digest.ts";
 import type { BlobContent, BlobStorage } from "./storage.ts";
 
@@ -15,11 +15,11 @@ export interface S3StorageOptions {
 }
 
 /** Amazon's client, which is large and loaded only where there is a bucket. */
-type Sdk = typeof import("@aws-sdk/client-s3");
+type Sdk = typeof S3;
 
 interface Connection {
   readonly sdk: Sdk;
-  readonly client: S3Client;
+  readonly client: S3.S3Client;
 }
 
 /** Where an endpoint of one's own has no regions, signatures still name one. */
@@ -79,7 +79,7 @@ export class S3Storage implements BlobStorage {
     return await this.#connection;
   }
 
-  #makeClient({ S3Client }: Sdk): S3Client {
+  #makeClient({ S3Client }: Sdk): S3.S3Client {
     const { endpoint } = this.#options;
     return new S3Client({
       // What verifies a blob is its digest; servers that are not Amazon's may not know the checksums of its protocol.

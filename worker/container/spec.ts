@@ -85,6 +85,8 @@ export interface ContainerSpec {
   readonly limits: ContainerLimits;
   /** Globs relative to the working directory, of the regular files to be returned. */
   readonly outputs: readonly string[];
+  /** Without it, files are returned only as far as memory takes them. */
+  readonly outputSpool?: OutputSpool;
   /** None when left out. */
   readonly volumes?: readonly VolumeMount[];
   /** `none` when left out. */
@@ -120,9 +122,18 @@ export interface OutputStream {
   readonly truncated: boolean;
 }
 
-/** A file collected from the container, or why it was not. */
+/** Where large files are put that a container returns, so that nobody has to hold them in memory. */
+export interface OutputSpool {
+  /** On the worker's disk; made when the first file comes. Whoever asked for the run removes it. */
+  readonly directory: string;
+  /** Of the files in it together. */
+  readonly bytesMax: number;
+}
+
+/** A file collected from the container, as it is or in the spool, or why it was not. */
 export type OutputFile =
   | { readonly path: string; readonly content: Uint8Array; readonly sha256: string }
+  | { readonly path: string; readonly file: string; readonly bytes: number; readonly sha256: string }
   | { readonly path: string; readonly error: string };
 
 /** Resources used by a container's processes, without what its preparation took. */

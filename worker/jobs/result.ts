@@ -1,7 +1,6 @@
 /** From what containers bring back to the result of a job. */
 import { encodeOutput } from "../../shared/content.ts";
 import type { BuildResult, JobResult, OutputFileEntry } from "../../shared/job-result.ts";
-import type { OutputContent } from "../../shared/job-store.ts";
 import type { OutputFile, RunResult } from "../container/spec.ts";
 
 /** What a result says beside what its containers did. */
@@ -79,11 +78,20 @@ function containerResult(run: RunResult): BuildResult {
 }
 
 function listOutput(output: OutputFile): OutputFileEntry {
-  if ("error" in output) return { path: output.path, error: output.error };
-  return { path: output.path, bytes: output.content.byteLength, sha256: output.sha256 };
+  const { path } = output;
+  if ("error" in output) return { path, error: output.error };
+  return { path, bytes: "file" in output ? output.bytes : output.content.byteLength, sha256: output.sha256 };
 }
 
-/** The contents of the files that a run returned; they are stored beside the result. */
-export function outputContents(run: RunResult): OutputContent[] {
-  return run.outputs.flatMap((output) => ("error" in output ? [] : [{ path: output.path, content: output.content }]));
+/** A file that a job returned, in memory or on the worker's disk. */
+export type ReturnedFile =
+  { readonly path: string; readonly content: Uint8Array } | { readonly path: string; readonly file: string };
+
+/** The files that a run returned; they are stored beside the result. */
+export function returnedFiles(run: RunResult): ReturnedFile[] {
+  return run.outputs.flatMap((output): ReturnedFile[] => {
+    if ("error" in output) return [];
+    const { path } = output;
+    return ["file" in output ? { path, file: output.file } : { path, content: output.content }];
+  });
 }

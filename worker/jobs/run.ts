@@ -2,11 +2,10 @@
 import type { JobError } from "../../shared/job.ts";
 import type { JobRequest } from "../../shared/job-request.ts";
 import type { JobResult } from "../../shared/job-result.ts";
-import type { OutputContent } from "../../shared/job-store.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Preset, Presets } from "../../shared/presets.ts";
 import type { Volumes } from "../../shared/volumes.ts";
-import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
+import type { ContainerResult, ContainerSpec, OutputSpool, RunResult, SetupFailure } from "../container/spec.ts";
 import { InputLayerError, type InputLayers } from "../images/inputs/input-layers.ts";
 import type { StoredImage } from "../images/store.ts";
 import { composeRun, type RunPlan } from "./compose.ts";
@@ -14,12 +13,29 @@ import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type I
 import { leaseInputs } from "./inputs.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
 import { UnusableVolumeError } from "./volumes.ts";
-import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, outputContents } from "./result.ts";
+import {
+  buildFailedResult,
+  type Circumstances,
+  hasSucceeded,
+  jobResult,
+  type ReturnedFile,
+  returnedFiles,
+} from "./result.ts";
 
 /** Where containers run: a slot of the worker. */
 export interface ContainerRunner {
   run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult>;
   release(name: string): Promise<void>;
+}
+
+/** Which attempt it is that a job is done in. */
+export interface AttemptFacts {
+  /** Id of the job. */
+  readonly job: string;
+  /** Milliseconds between the request and the start of this attempt. */
+  readonly queuedMs: number;
+  /** For large files that the job returns; whoever makes the attempt removes it. */
+  readonly outputSpool: OutputSpool;
 }
 
 /** One container that ended, for the worker's metrics. */
@@ -48,7 +64,7 @@ export interface JobContext extends ImageSources {
 
 /** What became of one attempt at a job. */
 export type JobOutcome =
-  | { readonly kind: "done"; readonly result: JobResult; readonly outputs: readonly OutputContent[] }
+  | { readonly kind: "done"; readonly result: JobResult; readonly outputs: readonly ReturnedFile[] }
   /** `retry`: whether another attempt may fare better. */
   | { readonly kind: "failed"; readonly error: JobError; readonly retry: "worthwhile" | "pointless" }
   | { readonly kind: "canceled" };
@@ -58,7 +74,7 @@ type FailedOutcome = Extract<JobOutcome, { kind: "failed" }>;
 /** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
 export async function performRun(
   request: JobRequest,
-  queuedMs: number,
+  { queuedMs, outputSpool }: AttemptFacts,
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
@@ -92,6 +108,7 @@ export async function performRun(
     if (!(error instanceof UnusableImageError)) throw error;
     return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
   }
+  plan = { ...plan, run: { ...plan.run, outputSpool } };
   return await runPlan(request, plan, image, circumstances, slot, context, signal);
 }
 
@@ -147,7 +164,7 @@ async function runPlan(
   }
   const result = await run("run", plan.run);
   if (result.kind !== "ended") return result;
-  return { kind: "done", result: jobResult(result, build, circumstances), outputs: outputContents(result) };
+  return { kind: "done", result: jobResult(result, build, circumstances), outputs: returnedFiles(result) };
 }
 
 /** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */

@@ -109,10 +109,10 @@ describe("files with names and in trees that nobody expects", () => {
   async function collected(program: string, outputs: readonly string[]): Promise<[string, string][]> {
     const result = await slot.python(program, { outputs });
     expect(text(result.stderr)).toBe("");
-    return result.outputs.map((output) => [
-      output.path,
-      "content" in output ? Buffer.from(output.content).toString() : output.error,
-    ]);
+    return result.outputs.map((output) => {
+      if ("file" in output) throw new Error("there is no spool");
+      return [output.path, "content" in output ? Buffer.from(output.content).toString() : output.error];
+    });
   }
 
   it("come back when their names hold newlines, escape sequences and wildcards", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { jobResultSchema } from "../../../shared/job-result.ts";
 import type { OutputFile } from "../../../worker/container/spec.ts";
-import { buildFailedResult, hasSucceeded, jobResult, outputContents } from "../../../worker/jobs/result.ts";
+import { buildFailedResult, hasSucceeded, jobResult, returnedFiles } from "../../../worker/jobs/result.ts";
 import { runResult } from "./sample.ts";
 
 const circumstances = { queuedMs: 1.5, pullMs: 2.5, image: `sha256:${"3".repeat(64)}`, worker: "host-0-abcdef" };
@@ -41,13 +41,18 @@ describe("the result of a job", () => {
     const outputs: OutputFile[] = [
       { path: "a", content: Buffer.from("abc"), sha256: "0".repeat(64) },
       { path: "b", error: "a FIFO is not a regular file" },
+      { path: "c", file: "/spool/1", bytes: 5_000_000, sha256: "1".repeat(64) },
     ];
     const run = runResult({ outputs });
     expect(jobResult(run, undefined, circumstances).outputs).toEqual([
       { path: "a", bytes: 3, sha256: "0".repeat(64) },
       { path: "b", error: "a FIFO is not a regular file" },
+      { path: "c", bytes: 5_000_000, sha256: "1".repeat(64) },
     ]);
-    expect(outputContents(run)).toEqual([{ path: "a", content: Buffer.from("abc") }]);
+    expect(returnedFiles(run)).toEqual([
+      { path: "a", content: Buffer.from("abc") },
+      { path: "c", file: "/spool/1" },
+    ]);
   });
 });
 

@@ -1,15 +1,21 @@
-import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, type Stats, writeSync } from "node:fs";
+import { join } from "node:path";
 import { parsePattern, unite } from "../../../shared/paths/glob.ts";
 import { O } from "../../linux/constants.ts";
 import { errnoName } from "../../linux/errno.ts";
 import { openBelow } from "../../linux/open.ts";
-import type { OutputFile } from "../spec.ts";
+import type { OutputFile, OutputSpool } from "../spec.ts";
 import { type Found, walkOutputs } from "./output-walk.ts";
 
-/** At most this many files, and bytes of them together, are returned of one container. */
-export const OUTPUT_FILES_MAX = 256;
-export const OUTPUT_FILES_BYTES_MAX = 16 * 1024 * 1024;
+/** At most this many files are returned of one container. */
+const OUTPUT_FILES_MAX = 256;
+
+/** Bytes of all files together that are returned in memory. */
+const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A file that is larger goes to the spool, where there is one; also the size of the pieces in which it does. */
+const SPOOLED_BYTES_MIN = 1024 * 1024;
 
 /** A directory of a container whose processes are dead, so that nothing changes while it is read. */
 export interface OutputTree {
@@ -25,8 +31,14 @@ export interface OutputTree {
  * a path without a wildcard that does not exist, and that something had to be left out, is an error in the list.
  *
  * @param isCanceled asked for every entry: once it says so, what is left to find is left out
+ * @param spool for large files
  */
-export function collectOutputs(tree: OutputTree, patterns: readonly string[], isCanceled: () => boolean): OutputFile[] {
+export function collectOutputs(
+  tree: OutputTree,
+  patterns: readonly string[],
+  isCanceled: () => boolean,
+  spool?: OutputSpool,
+): OutputFile[] {
   if (patterns.length === 0) return [];
   using descriptors = new DisposableStack();
   const directory = openBelow(tree.base, tree.path, O.O_RDONLY | O.O_DIRECTORY, "in root");
@@ -34,17 +46,24 @@ export function collectOutputs(tree: OutputTree, patterns: readonly string[], is
   descriptors.adopt(directory, closeSync);
 
   const outputs: OutputFile[] = [];
-  let bytesLeft = OUTPUT_FILES_BYTES_MAX;
+  const room: Room = { memoryBytes: MEMORY_BYTES_MAX, spool, spoolBytes: spool?.bytesMax ?? 0 };
   for (const found of findOutputs(directory, patterns, isCanceled)) {
     if (outputs.length === OUTPUT_FILES_MAX) {
       outputs.push({ path: found.path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
       break;
     }
-    const output = found.kind === "file" ? collectFile(found, bytesLeft) : { path: found.path, error: found.error };
-    if ("content" in output) bytesLeft -= output.content.byteLength;
-    outputs.push(output);
+    outputs.push(
+      found.kind === "file" ? collectFile(found, room, isCanceled) : { path: found.path, error: found.error },
+    );
   }
   return outputs;
+}
+
+/** What is left for further files. */
+interface Room {
+  memoryBytes: number;
+  readonly spool: OutputSpool | undefined;
+  spoolBytes: number;
 }
 
 /** What is asked for by its path, and then what is found in the tree, none of it twice. */
@@ -78,7 +97,11 @@ function* findOutputs(
   }
 }
 
-function collectFile({ path, directory, name }: Extract<Found, { kind: "file" }>, bytesLeft: number): OutputFile {
+function collectFile(
+  { path, directory, name }: Extract<Found, { kind: "file" }>,
+  room: Room,
+  isCanceled: () => boolean,
+): OutputFile {
   // O_PATH opens anything without effect: no FIFO waits for a writer, no device is touched.
   const descriptor = openBelow(directory, name, O.O_PATH | O.O_NOFOLLOW, "no symlinks");
   if (descriptor < 0) return { path, error: openError(-descriptor) };
@@ -86,11 +109,49 @@ function collectFile({ path, directory, name }: Extract<Found, { kind: "file" }>
   descriptors.adopt(descriptor, closeSync);
   const status = fstatSync(descriptor);
   if (!status.isFile()) return { path, error: `${describe(status)} is not a regular file` };
-  if (status.size > bytesLeft) {
-    return { path, error: `${status.size} bytes are more than the ${bytesLeft} that are left for output files` };
+  const { size } = status;
+  const isLarge = size > SPOOLED_BYTES_MIN || size > room.memoryBytes;
+  const bytesLeft = isLarge && room.spool !== undefined ? room.spoolBytes : room.memoryBytes;
+  if (size > bytesLeft) {
+    return { path, error: `${size} bytes are more than the ${bytesLeft} that are left for output files` };
   }
-  const content = readWhole(descriptors.adopt(openSync(`/proc/self/fd/${descriptor}`, "r"), closeSync), status.size);
+  const source = descriptors.adopt(openSync(`/proc/self/fd/${descriptor}`, "r"), closeSync);
+  if (isLarge && room.spool !== undefined) {
+    room.spoolBytes -= size;
+    return { path, ...copyToSpool(source, size, room.spool.directory, isCanceled) };
+  }
+  const content = readWhole(source, size);
+  room.memoryBytes -= content.byteLength;
   return { path, content, sha256: createHash("sha256").update(content).digest("hex") };
+}
+
+function copyToSpool(
+  source: number,
+  size: number,
+  directory: string,
+  isCanceled: () => boolean,
+): { file: string; bytes: number; sha256: string } | { error: string } {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const file = join(directory, randomUUID());
+  using descriptors = new DisposableStack();
+  const target = descriptors.adopt(openSync(file, "wx", 0o600), closeSync);
+  const hash = createHash("sha256");
+  const piece = new Uint8Array(SPOOLED_BYTES_MIN);
+  let bytes = 0;
+  while (bytes < size) {
+    if (isCanceled()) return { error: "the job was canceled" };
+    const read = readSync(source, piece, 0, Math.min(piece.length, size - bytes), bytes);
+    if (read === 0) break;
+    hash.update(piece.subarray(0, read));
+    try {
+      for (let written = 0; written < read;) written += writeSync(target, piece, written, read - written);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+      return { error: `the worker has no place for it: ${code}` };
+    }
+    bytes += read;
+  }
+  return { file, bytes, sha256: hash.digest("hex") };
 }
 
 function readWhole(descriptor: number, size: number): Uint8Array {

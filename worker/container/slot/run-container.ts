@@ -130,7 +130,8 @@ function report(
       isFull(slotSteps.descriptor({ kind: "result", step })),
     ),
   });
-  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs, () => cancellation.isRequested());
+  const isCanceled = (): boolean => cancellation.isRequested();
+  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs, isCanceled, spec.outputSpool);
   return {
     kind: "ended",
     outcome,

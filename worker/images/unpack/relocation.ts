@@ -36,17 +36,15 @@ const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
 /** The directories down to the place, itself included. */
 export function directoriesOf({ path, parents, owner }: Relocation): TarEntry[] {
   const components = path.split("/");
-  return components.map((_, depth) => ({
-    type: "directory",
-    name: bytesOf(components.slice(0, depth + 1).join("/")),
-    linkName: "",
-    ...(parents[depth] ?? { ...owner, mode: PLACE_MODE }),
-    size: 0,
-    mtime: EPOCH,
-    device: { major: 0, minor: 0 },
-    xattrs: new Map(),
-  }));
+  return components.map((_, depth): TarEntry => {
+    const { uid, gid, mode } = parents[depth] ?? { uid: owner.uid, gid: owner.gid, mode: PLACE_MODE };
+    const name = bytesOf(components.slice(0, depth + 1).join("/"));
+    return { type: "directory", name, mode, uid, gid, mtime: EPOCH, ...NOTHING };
+  });
 }
+
+/** What a directory does not have. */
+const NOTHING = { linkName: "", size: 0, device: { major: 0, minor: 0 }, xattrs: new Map() } as const;
 
 /**
  * An entry of the archive as one of the layer.
