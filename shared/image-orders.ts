@@ -90,19 +90,18 @@ export class ImageOrders {
   }
 
   /**
-   * Takes orders out of a worker's mailbox, the oldest first. May be repeated when it is not known whether it worked.
+   * Takes orders out of a worker's mailbox, the oldest first. One is taken when the next is asked for: who fails in
+   * between finds it there again.
    * @param most how many; at least 1
-   * @param known ids of orders that are taken already
+   * @param known whether an order is taken already
    */
-  async take(worker: string, most: number, known: (id: string) => boolean): Promise<TakenOrder[]> {
+  async *take(worker: string, most: number, known: (id: string) => boolean): AsyncGenerator<TakenOrder, void> {
     const mailbox = this.#keys.imageMailbox(worker);
-    const taken: TakenOrder[] = [];
     for (const id of await withRedis(() => this.#redis.lrange(mailbox, 0, most - 1))) {
       const text = known(id) ? null : await withRedis(() => this.#redis.hget(this.#keys.imageOrder(id), "order"));
+      if (text !== null) yield { id, ...orderSchema.parse(JSON.parse(text)) };
       await withRedis(() => this.#redis.lrem(mailbox, 0, id));
-      if (text !== null) taken.push({ id, ...orderSchema.parse(JSON.parse(text)) });
     }
-    return taken;
   }
 
   /** Says what became of an order. */

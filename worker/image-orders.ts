@@ -64,7 +64,7 @@ export class OrderTaker implements AsyncDisposable {
     const most = AT_ONCE - this.#underWay.size;
     if (most <= 0 || this.#stop.signal.aborted) return;
     try {
-      for (const order of await orders.take(worker, most, (id) => this.#underWay.has(id))) this.#begin(order);
+      for await (const order of orders.take(worker, most, (id) => this.#underWay.has(id))) this.#begin(order);
     } catch (error) {
       // When the connection is back, there is another look.
       logger.warn({ err: error }, "orders about images cannot be read");

@@ -95,10 +95,26 @@ describe("a job whose image its worker does not have", () => {
     await using _one = await start({ LONGSHORE_DATA: data });
     await using _other = await start({ LONGSHORE_DATA: data });
     const jobs = await Promise.all(Array.from({ length: 6 }, () => client.run({ image: `${proxy.host}/shared:1` })));
-    expect(jobs.map(linesOf)).toEqual(jobs.map(() => ["shared"]));
+    expect(jobs.map((job) => job.error ?? linesOf(job))).toEqual(jobs.map(() => ["shared"]));
     const layers = (await (await ImageStore.open(join(data, "images"))).list())[0]?.manifest.layers ?? [];
     expect(layers.length).toBeGreaterThan(1);
     for (const { digest } of layers) expect(proxy.requests("GET", new RegExp(digest))).toHaveLength(1);
+  });
+
+  it("is done by any worker, each of which pulls for itself", async () => {
+    await using one = await start({ LONGSHORE_SLOTS: "1" });
+    await using other = await start({ LONGSHORE_SLOTS: "1" });
+    // The first one holds its place until the second one runs.
+    const job = (wait: string) => ({ image: `${proxy.host}/one:1`, command: ["bash", "-c", wait] });
+    const id = await client.post(job("sleep 1000"));
+    await client.started(id);
+    const second = await client.run(job("true"));
+    await client.store.cancel(id);
+    expect(second.result?.timings.pullMs).toBeGreaterThan(0);
+    expect([await one.id, await other.id]).toContain(second.result?.worker);
+    await client.finished(id);
+    const { digest = "" } = /(?<digest>sha256:\w+)/.exec(proxy.requests("GET", BLOB)[0]?.url ?? "")?.groups ?? {};
+    expect(proxy.requests("GET", new RegExp(digest)).length).toBe(2);
   });
 
   it("fails at once, and nobody is asked, when nothing may be pulled", async () => {
