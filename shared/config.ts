@@ -120,6 +120,16 @@ const variables = {
       "what a worker's images may take on its disk, in bytes; those least recently used go first. No limit if not set",
     schema: optional(whole(0, Number.MAX_SAFE_INTEGER)),
   },
+  LONGSHORE_KEPT_LAYER_TTL_SECONDS: {
+    default: "86400",
+    meaning: "how long what a job with `keepLayer` wrote is kept on its worker's disk, to be committed",
+    schema: whole(1, 31_536_000),
+  },
+  LONGSHORE_KEPT_LAYER_BYTES: {
+    default: "10737418240",
+    meaning: "what the layers of such jobs may take on a worker's disk together, in bytes; the oldest go first",
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+  },
   LONGSHORE_VOLUMES: {
     default: "",
     meaning:
@@ -268,6 +278,8 @@ export interface Config {
   readonly drainMs: number;
   /** What the image store may hold; undefined: no limit. */
   readonly imageCacheBytes: number | undefined;
+  /** How long, and how much of it, what jobs write is kept that want it. */
+  readonly keptLayers: { readonly ttlSeconds: number; readonly bytesMax: number };
   /** What jobs may mount. */
   readonly volumes: Volumes;
   /** Of images that are pulled; undefined: the machine's own. */
@@ -354,6 +366,10 @@ function assemble(values: Values, maxima: Limits): Config {
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
     imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
+    keptLayers: {
+      ttlSeconds: values.LONGSHORE_KEPT_LAYER_TTL_SECONDS,
+      bytesMax: values.LONGSHORE_KEPT_LAYER_BYTES,
+    },
     volumes: values.LONGSHORE_VOLUMES,
     platform: values.LONGSHORE_PLATFORM,
     pull: { when: values.LONGSHORE_PULL, registries: values.LONGSHORE_PULL_REGISTRIES },

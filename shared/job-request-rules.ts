@@ -32,6 +32,7 @@ interface RequestFields {
   readonly outputs: readonly string[];
   readonly volumes: readonly { readonly at: string }[];
   readonly layers: readonly { readonly at: string }[];
+  readonly keepLayer: boolean;
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -103,6 +104,13 @@ export function checkLayers(request: RequestFields, context: z.core.$RefinementC
       context.addIssue({ code: "custom", path: ["layers", index, "at"], message, input: at });
     }
   }
+}
+
+/** There must be a layer to keep. */
+export function checkKeepLayer({ keepLayer, rootfs }: RequestFields, context: z.core.$RefinementCtx): void {
+  if (!keepLayer || rootfs === "writable") return;
+  const message = "needs a writable root: under a read-only one nothing is written that could be kept";
+  context.addIssue({ code: "custom", path: ["keepLayer"], message, input: keepLayer });
 }
 
 /** Volumes must not hide what the job brings. The image's working directory is known to the worker only. */

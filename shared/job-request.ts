@@ -11,6 +11,7 @@ import { LongshoreError } from "./errors.ts";
 import { createLimitsSchema, type Limits } from "./limits.ts";
 import {
   checkArgumentBytes,
+  checkKeepLayer,
   checkLayers,
   checkPaths,
   checkProgram,
@@ -134,6 +135,9 @@ function createRunRequestSchema(maxima: Limits) {
         description: "files to return from the container, as paths or patterns",
       }),
       rootfs: z.enum(["writable", "readonly"]).default("writable"),
+      keepLayer: z.boolean().default(false).meta({
+        description: "keep what the job writes for a while, to be made an image on the worker's machine",
+      }),
       volumes: z.array(volumeRequestSchema).max(VOLUMES_MAX).default([]).meta({
         description: "directories of the worker's machine, of those that the operator allows",
       }),
@@ -143,6 +147,7 @@ function createRunRequestSchema(maxima: Limits) {
     .superRefine(checkProgram)
     .superRefine(checkPaths)
     .superRefine(checkLayers)
+    .superRefine(checkKeepLayer)
     .superRefine(checkWorkingDirectory)
     .superRefine(checkVolumePlaces)
     .superRefine(checkSearchPath)

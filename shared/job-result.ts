@@ -59,6 +59,22 @@ const runFields = {
   usage: usageSchema,
 };
 
+const keptLayerSchema = z
+  .union([
+    z.strictObject({
+      layers: z
+        .array(z.strictObject({ digest: z.string(), bytes: count }))
+        .meta({ description: "lowest first: what a build wrote, and the run; none where nothing was written" }),
+      expiresAt: z.iso.datetime(),
+    }),
+    z.strictObject({ error: z.string() }),
+  ])
+  .meta({
+    id: "KeptLayer",
+    description:
+      "what the job wrote, kept on the machine of `worker`: longshore images commit JOB NAME makes it an image",
+  });
+
 /** The build of a preset that compiles. */
 export const buildResultSchema = z
   .strictObject({ outcome: z.enum(outcomes), ...runFields, timings: z.strictObject(timings) })
@@ -77,10 +93,14 @@ export const jobResultSchema = z
     }),
     image: z.string().meta({ description: "digest of the image that ran", examples: ["sha256:…"] }),
     worker: z.string(),
+    keptLayer: keptLayerSchema
+      .optional()
+      .meta({ description: "where the job asked for keepLayer and its program ran" }),
   })
   .meta({ id: "JobResult" });
 
 export type OutputFileEntry = z.infer<typeof outputFileSchema>;
 export type UsageEntry = z.infer<typeof usageSchema>;
+export type KeptLayer = z.infer<typeof keptLayerSchema>;
 export type BuildResult = z.infer<typeof buildResultSchema>;
 export type JobResult = z.infer<typeof jobResultSchema>;

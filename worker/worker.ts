@@ -160,18 +160,21 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       onError,
     ),
   );
-  if (imageCacheBytes !== undefined) {
-    resources.use(
-      periodically(
-        async () => {
-          const report = await collectGarbage(images, { bytesMax: imageCacheBytes });
-          if (report !== undefined && report.layers + report.blobs > 0) logger.info(report, "images were removed");
-        },
-        GARBAGE_MS,
-        onError,
-      ),
-    );
-  }
+  let isGarbageLeft = false;
+  resources.use(
+    periodically(
+      async () => {
+        if ((await images.kept.removeExpired()) > 0) isGarbageLeft = true;
+        if (imageCacheBytes === undefined && !isGarbageLeft) return;
+        const report = await collectGarbage(images, { bytesMax: imageCacheBytes });
+        if (report === undefined) return;
+        isGarbageLeft = false;
+        if (report.layers + report.blobs > 0) logger.info(report, "images and kept layers were removed");
+      },
+      GARBAGE_MS,
+      onError,
+    ),
+  );
 
   const consumer = new Consumer(
     { redis, queue, attempts },
@@ -185,6 +188,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       presets: loadPresets(SHIPPED_IMAGES),
       volumes: config.volumes,
       maxima: config.maxima,
+      keep: config.keptLayers,
+      onKeepFailure: (error) => logger.error({ err: error }, "what a job wrote could not be kept"),
       worker: id,
       onContainerStart: () => metrics.containerStarted(),
       onContainerEnd: (report) => metrics.containerEnded(report),

@@ -1,6 +1,6 @@
 import { decodeContent } from "../../shared/content.ts";
 import type { Job } from "../../shared/job.ts";
-import type { JobResult } from "../../shared/job-result.ts";
+import type { JobResult, KeptLayer } from "../../shared/job-result.ts";
 import { report } from "./report.ts";
 
 /** Prints what the program wrote, byte for byte, and then, on stderr, what it cannot say itself. */
@@ -18,6 +18,13 @@ export function printJob(job: Job): void {
   process.stderr.write(decodeContent(result.stderr));
   const remark = remarkOn(result);
   if (remark !== undefined) report(remark);
+  if (result.keptLayer !== undefined) report(describeKept(job.id, result.worker, result.keptLayer));
+}
+
+function describeKept(job: string, worker: string, kept: KeptLayer): string {
+  if ("error" in kept) return kept.error;
+  const bytes = kept.layers.reduce((sum, layer) => sum + layer.bytes, 0);
+  return `${bytes} bytes are kept on worker ${worker} until ${kept.expiresAt}: longshore images commit ${job} NAME there`;
 }
 
 function remarkOn(result: JobResult): string | undefined {

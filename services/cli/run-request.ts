@@ -13,6 +13,7 @@ export interface RunOptions extends Readonly<Partial<Record<LimitName, string>>>
   readonly env?: readonly string[];
   readonly output?: readonly string[];
   readonly readonly?: true;
+  readonly keepLayer?: true;
   readonly priority?: string;
 }
 
@@ -43,6 +44,7 @@ export async function describeRequest(
     limits: describeLimits(options),
     outputs: options.output ?? [],
     rootfs: options.readonly === true ? "readonly" : "writable",
+    ...(options.keepLayer === true && { keepLayer: true }),
     ...(options.priority === undefined ? {} : { priority: options.priority }),
   };
 }

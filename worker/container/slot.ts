@@ -63,6 +63,14 @@ export interface SharedNetwork extends Disposable {
   readonly descriptor: number;
 }
 
+/** The upper directory of an overlay that is gone. */
+export interface KeptDirectory {
+  /** A link in /proc: the directory is behind it, on a file system that is mounted nowhere. */
+  readonly path: string;
+  /** The host's id of the container's root, to which files belong. */
+  readonly idBase: number;
+}
+
 /** A place for one container at a time. */
 export class Slot implements AsyncDisposable {
   readonly index: number;
@@ -116,6 +124,17 @@ export class Slot implements AsyncDisposable {
       this.#tidied = this.#pool.run({ kind: "tidy" });
       this.#tidied.catch(() => undefined); // The next run sees to it.
     }
+  }
+
+  /**
+   * Where the layer that a run kept can be read until it is released, by this process and its children.
+   * @throws when the slot keeps none of this name
+   */
+  async keptLayer(name: string): Promise<KeptDirectory> {
+    await this.#recover();
+    const descriptor = await this.#pool.run({ kind: "locate", name });
+    if (typeof descriptor !== "number") throw new Error("the slot answered without a layer");
+    return { path: `/proc/${process.pid}/fd/${descriptor}`, idBase: this.#data.idBase };
   }
 
   /** Lets go of a layer that a run kept (`keepLayerAs`). */

@@ -93,7 +93,7 @@ export interface ContainerSpec {
   readonly network?: ContainerNetwork;
   /** Only for image builds, see {@link BuildAbilities}. */
   readonly build?: BuildAbilities;
-  /** Keep the writable layer in the slot under this name, until `Slot.release(name)`. */
+  /** Keep the writable layer in the slot under this name, for `Slot.keptLayer`, until `Slot.release(name)`. */
   readonly keepLayerAs?: string;
 }
 

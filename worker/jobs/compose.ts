@@ -40,6 +40,9 @@ export interface RunPlan {
 /** Name under which a slot keeps the layer of a build; it holds one job at a time. */
 const BUILD_LAYER = "build";
 
+/** And that of the program itself, where the job wants it kept. */
+const RUN_LAYER = "run";
+
 /** Where a program is built that runs with a read-only root: there, a tmpfs covers the working directory. */
 const READONLY_BUILD_DIRECTORY = "/build";
 
@@ -73,6 +76,7 @@ function compose(request: JobRequest, program: Program, maxima: Limits): RunPlan
     stdin: decodeContent(request.stdin),
     limits: request.limits,
     outputs: request.outputs,
+    ...(request.keepLayer && { keepLayerAs: RUN_LAYER }),
   };
   if (preset?.build === undefined) return { build: undefined, run };
 

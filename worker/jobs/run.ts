@@ -11,6 +11,7 @@ import type { StoredImage } from "../images/store.ts";
 import { composeRun, type RunPlan } from "./compose.ts";
 import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type ImageSources } from "./image.ts";
 import { leaseInputs } from "./inputs.ts";
+import { type KeepContext, keepWritten, type WrittenLayers } from "./keep.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
 import { UnusableVolumeError } from "./volumes.ts";
 import {
@@ -23,7 +24,7 @@ import {
 } from "./result.ts";
 
 /** Where containers run: a slot of the worker. */
-export interface ContainerRunner {
+export interface ContainerRunner extends WrittenLayers {
   run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult>;
   release(name: string): Promise<void>;
 }
@@ -49,7 +50,7 @@ export interface ContainerReport {
 }
 
 /** What a worker does jobs with. */
-export interface JobContext extends ImageSources {
+export interface JobContext extends ImageSources, KeepContext {
   /** Layers that jobs bring. */
   readonly inputs: InputLayers;
   readonly presets: Presets;
@@ -74,7 +75,7 @@ type FailedOutcome = Extract<JobOutcome, { kind: "failed" }>;
 /** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
 export async function performRun(
   request: JobRequest,
-  { queuedMs, outputSpool }: AttemptFacts,
+  { job, queuedMs, outputSpool }: AttemptFacts,
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
@@ -109,7 +110,7 @@ export async function performRun(
     return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
   }
   plan = { ...plan, run: { ...plan.run, outputSpool } };
-  return await runPlan(request, plan, image, circumstances, slot, context, signal);
+  return await runPlan(request, plan, image, { job, ...circumstances }, slot, context, signal);
 }
 
 /** @returns undefined for a request that names an image */
@@ -126,7 +127,7 @@ async function runPlan(
   request: JobRequest,
   plan: RunPlan,
   image: StoredImage,
-  circumstances: Circumstances,
+  { job, ...circumstances }: Circumstances & { readonly job: string },
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
@@ -162,9 +163,20 @@ async function runPlan(
     if (!hasSucceeded(result)) return { kind: "done", result: buildFailedResult(result, circumstances), outputs: [] };
     build = result;
   }
+  const { keepLayerAs } = plan.run;
+  if (keepLayerAs !== undefined) resources.defer(() => slot.release(keepLayerAs));
   const result = await run("run", plan.run);
   if (result.kind !== "ended") return result;
-  return { kind: "done", result: jobResult(result, build, circumstances), outputs: returnedFiles(result) };
+  const outcome = jobResult(result, build, circumstances);
+  const outputs = returnedFiles(result);
+  if (keepLayerAs === undefined) return { kind: "done", result: outcome, outputs };
+  try {
+    const keptLayer = await keepWritten(job, plan, image, slot, context, signal);
+    return { kind: "done", result: { ...outcome, keptLayer }, outputs };
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    throw error;
+  }
 }
 
 /** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */

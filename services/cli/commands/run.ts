@@ -35,6 +35,7 @@ export function runCommand(config: () => Config, programWords: readonly string[]
     .option("-o, --output <glob>", "file to fetch when it is done; repeatable", collect)
     .option("--save-to <directory>", "where fetched files are put", "outputs")
     .option("--readonly", "make the root file system read-only, but for /work, /tmp and /dev/shm")
+    .option("--keep-layer", "keep what it writes for a while, to be made an image: longshore images commit JOB NAME")
     .addOption(new Option("--priority <level>", "order among waiting jobs").choices(["low", "normal", "high"]))
     .option("--json", "print the finished job as JSON instead of the program's output");
   for (const name of limitNames) command.option(`${limitOption(name)} <number>`, limitTable[name].meaning);

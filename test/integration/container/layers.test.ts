@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -51,6 +51,16 @@ describe.each(waysToStack)("layers stacked by %s", (overlay) => {
     expect(text(result.stdout)).toBe("one\none\ntwo\n");
     expect(text((await slot.bash("cat both", { layers })).stdout)).toBe("two\n");
     for (const name of ["one", "two"]) await slot.slot.release(name);
+  });
+
+  it("are read where the slot says, as long as they are kept", async () => {
+    await slot.bash("echo x > file; rm -r /work/none 2> /dev/null; mkdir dir", { keepLayerAs: "read" });
+    const { path, idBase } = await slot.slot.keptLayer("read");
+    expect(readFileSync(join(path, "work/file"), "utf8")).toBe("x\n");
+    expect(statSync(join(path, "work/file")).uid).toBe(idBase + 1000);
+    await slot.slot.release("read");
+    expect(() => readdirSync(path)).toThrow();
+    await expect(slot.slot.keptLayer("read")).rejects.toThrow("keeps no layer named read");
   });
 
   it("are not mounted any more when the run that was to keep one was canceled or could not begin", async () => {

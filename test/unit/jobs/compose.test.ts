@@ -53,6 +53,12 @@ describe("a request with an image and a command", () => {
     expect(run.keepLayerAs).toBeUndefined();
   });
 
+  it("keeps what its program writes where that is wanted, and what its build writes", () => {
+    expect(compose({ ...body, keepLayer: true }).run.keepLayerAs).toBe("run");
+    const { build, run } = compose({ language: "c", source: "", keepLayer: true });
+    expect([build?.keepLayerAs, run.keepLayerAs]).toEqual(["build", "run"]);
+  });
+
   it("gets the image's user and environment, with its own variables over them", () => {
     const { run } = compose({ ...body, environment: { LANG: "C", EXTRA: "1" } });
     expect(run.user).toEqual({ uid: 1000, gid: 1000, groups: [5] });

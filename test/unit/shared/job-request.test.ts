@@ -17,6 +17,7 @@ describe("what is filled up", () => {
       limits: {},
       outputs: [],
       rootfs: "writable",
+      keepLayer: false,
       layers: [],
       volumes: [],
       priority: "normal",
@@ -32,6 +33,12 @@ describe("what is filled up", () => {
   test("naming the kind changes nothing", () => {
     expect(parse({ kind: "run", ...smallest })).toEqual(parse(smallest));
   });
+});
+
+test("what is written is kept only where something can be", () => {
+  expect(parse({ ...smallest, keepLayer: true }).keepLayer).toBe(true);
+  const faults = faultsOf({ ...smallest, keepLayer: true, rootfs: "readonly" });
+  expect(faults).toEqual({ keepLayer: expect.stringMatching(/^needs a writable root/) });
 });
 
 describe("a layer", () => {

@@ -21,8 +21,8 @@ export interface UnionMount {
 const ROOT_ATTRIBUTES = flags(MOUNT_ATTR, "MOUNT_ATTR_NODEV", "MOUNT_ATTR_NOSUID");
 
 /**
- * A build's writable layer becomes an image's: it must hold whole files, under their own names, whatever this kernel
- * does unless told otherwise. What these leave out means something on top of these very layers only.
+ * A layer that is kept becomes an image's, or another container's: it must hold whole files, under their own names,
+ * whatever this kernel does unless told otherwise. What these leave out means something on top of these very layers only.
  */
 const PLAIN_LAYER = ["redirect_dir=off", "metacopy=off", "index=off", "xino=off"];
 
@@ -39,7 +39,7 @@ export function mountUnion(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
         gid: slot.idBase + owner.gid,
       });
   const upper = spec.rootfs === "writable" ? makeUpper(step, scratch, slot) : undefined;
-  const options = spec.build === undefined ? [] : PLAIN_LAYER;
+  const options = spec.build === undefined && spec.keepLayerAs === undefined ? [] : PLAIN_LAYER;
   if (host.overlay === "descriptors") {
     const root = overlayOfDescriptors(step, slot, upper, options);
     return { root, scratch, upper: upper?.directory, kept: undefined };

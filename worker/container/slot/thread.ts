@@ -13,9 +13,10 @@ export type SlotTask =
   | { readonly kind: "tidy" }
   | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
   | { readonly kind: "release"; readonly name: string }
+  | { readonly kind: "locate"; readonly name: string }
   | { readonly kind: "open network" };
 
-/** What it answers: a container's result, or the descriptor of a network. */
+/** What it answers: a container's result, or the descriptor of a kept layer or a network. */
 export type SlotAnswer = ContainerResult | number | undefined;
 
 const data = workerData as SlotThreadData;
@@ -40,6 +41,8 @@ export default function perform(task: SlotTask): SlotAnswer {
     case "release":
       context.release(task.name);
       return undefined;
+    case "locate":
+      return context.locate(task.name);
     case "open network":
       return context.openNetwork();
     default:
