@@ -12,7 +12,6 @@ import { makeNetwork } from "../plan/network.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { Layer } from "../spec.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
-import { countMerged, mergeLayers } from "./merged-layers.ts";
 import { openUserNamespace } from "./user-namespace.ts";
 
 /** A writable layer that a run left to later ones of its slot. */
@@ -37,7 +36,6 @@ export class SlotContext implements Disposable {
   readonly hostNetwork: HeldDescriptor;
   readonly #resources = new DisposableStack();
   readonly #layers: MountedLayers;
-  readonly #merged = new Map<string, MountedLayer>();
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
   #ended = new DisposableStack();
@@ -161,17 +159,6 @@ export class SlotContext implements Disposable {
     const kept = this.#kept.get(name);
     if (kept === undefined) throw new Error(`this slot keeps no layer named ${name}`);
     return kept;
-  }
-
-  /** Layers are known by their descriptors, of which none is closed before the slot ends. */
-  #mergedLayer(layers: readonly MountedLayer[]): MountedLayer {
-    const key = layers.map(({ descriptor }) => descriptor.descriptor).join();
-    const known = this.#merged.get(key);
-    if (known !== undefined) return known;
-    const descriptor = this.#hold(mergeLayers(layers), `${layers.length} layers merged`);
-    const layer = { descriptor, path: "" };
-    this.#merged.set(key, layer);
-    return layer;
   }
 
   #hold(descriptor: number, text: string): HeldDescriptor {
