@@ -2,7 +2,10 @@
  * The HTTP API as functions. What is refused or cannot be reached is thrown as an {@link ApiError}, whose message is
  * meant for the user as it is.
  */
+import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
 import * as z from "zod";
+import type { Digest } from "../../shared/digest.ts";
 import { jobSchema, type Job } from "../../shared/job.ts";
 
 /** Seconds of one long poll; the API takes up to 60. */
@@ -17,6 +20,13 @@ export interface ClientOptions {
 /** The API refused a request, or did not answer. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
+  /** Of the answer, when there was one. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** What the commands need of the API. */
@@ -29,6 +39,8 @@ export interface Client {
   cancel(id: string): Promise<void>;
   /** Contents of a file that a job returned. */
   output(id: string, path: string): Promise<Uint8Array>;
+  /** Puts a file as a blob; `there`: nothing had to be sent. */
+  putBlob(file: { readonly path: string; readonly digest: Digest }): Promise<"put" | "there">;
   /** The body of a GET that the schema describes. */
   get<Body>(path: string, schema: z.ZodType<Body>): Promise<Body>;
 }
@@ -53,7 +65,7 @@ export function createClient({ url, apiKey }: ClientOptions): Client {
       if (init.signal?.aborted === true) throw error;
       throw new ApiError(`cannot reach ${url}: ${reasonOf(error)}: start it with npm start, or set LONGSHORE_URL`);
     }
-    if (!response.ok) throw new ApiError(await refusalOf(response, url));
+    if (!response.ok) throw new ApiError(await refusalOf(response, url), response.status);
     return response;
   }
 
@@ -79,6 +91,17 @@ export function createClient({ url, apiKey }: ClientOptions): Client {
     },
     async cancel(id) {
       await request(`/v1/jobs/${id}`, { method: "DELETE" });
+    },
+    async putBlob({ path, digest }) {
+      try {
+        await request(`/v1/blobs/${digest}`, { method: "HEAD" });
+        return "there";
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+      }
+      const body = Readable.toWeb(createReadStream(path)) as NonNullable<RequestInit["body"]>;
+      await request(`/v1/blobs?digest=${digest}`, { method: "PUT", body, duplex: "half" });
+      return "put";
     },
     async output(id, path) {
       const encoded = path.split("/").map(encodeURIComponent).join("/");

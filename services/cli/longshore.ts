@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { loadConfig } from "../../shared/config.ts";
+import { blobsCommand } from "./commands/blobs.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { imagesCommand } from "./commands/images.ts";
@@ -36,6 +37,7 @@ const command = new Command("longshore")
 for (const subcommand of [
   runCommand(() => loadConfig(process.env), programWords),
   workersCommand(() => loadConfig(process.env)),
+  blobsCommand(() => loadConfig(process.env)),
   imagesCommand(),
   explainCommand(),
   doctorCommand(),

@@ -11,6 +11,7 @@ export interface RunOptions extends Readonly<Partial<Record<LimitName, string>>>
   readonly language?: string;
   readonly image?: string;
   readonly env?: readonly string[];
+  readonly layer?: readonly string[];
   readonly output?: readonly string[];
   readonly readonly?: true;
   readonly keepLayer?: true;
@@ -41,6 +42,7 @@ export async function describeRequest(
           files: await Promise.all(files.map(describeFile)),
         }),
     environment: Object.fromEntries((options.env ?? []).map(splitVariable)),
+    ...(options.layer !== undefined && { layers: options.layer.map(splitLayer) }),
     limits: describeLimits(options),
     outputs: options.output ?? [],
     rootfs: options.readonly === true ? "readonly" : "writable",
@@ -82,6 +84,12 @@ function splitVariable(assignment: string): [string, string] {
   const equals = assignment.indexOf("=");
   if (equals <= 0) throw new Error(`--env ${assignment} is not NAME=VALUE`);
   return [assignment.slice(0, equals), assignment.slice(equals + 1)];
+}
+
+function splitLayer(layer: string): { blob: string; at: string } {
+  const equals = layer.indexOf("=");
+  if (equals <= 0) throw new Error(`--layer ${layer} is not DIGEST=PATH`);
+  return { blob: layer.slice(0, equals), at: layer.slice(equals + 1) };
 }
 
 function describeLimits(options: RunOptions): Record<string, number> {

@@ -1,4 +1,4 @@
-import { mkdtempDisposable, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtempDisposable, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -122,6 +122,33 @@ describe("longshore run", () => {
     const { exitCode, stderr } = await runCommand(["workers"], { environment: { LONGSHORE_URI: "http://x" } });
     expect(exitCode).toBe(125);
     expect(stderr).toContain("LONGSHORE_URI is unknown");
+  });
+});
+
+describe("longshore blobs put", () => {
+  it("packs a directory, sends it once, and a run has it as a layer that it can write to", async () => {
+    await mkdir(join(directory.path, "tree/package"), { recursive: true });
+    await writeFile(join(directory.path, "tree/package/answer.py"), "ANSWER = 42\n");
+    const put = () => longshore.command(["blobs", "put", "tree"], { directory: directory.path });
+    const first = await put();
+    const digest = first.stdout.toString().trim();
+    expect([first.exitCode, first.stderr, digest]).toEqual([0, "", expect.stringMatching(/^sha256:[0-9a-f]{64}$/)]);
+    const again = await put();
+    expect([again.stdout.toString(), again.stderr]).toEqual([`${digest}\n`, "longshore: it was there already\n"]);
+    const source = `from package.answer import ANSWER; open("package/answer.py", "a"); print(ANSWER)`;
+    const { stdout } = await run("use.py", source, ["--layer", `${digest}=/work`]);
+    expect(stdout).toBe("42\n");
+  });
+
+  it.each([
+    [["blobs", "put", "/nonexistent"], /ENOENT/],
+    [["run", "x.py", "--layer", "sha256:1"], /--layer sha256:1 is not DIGEST=PATH/],
+    [["run", "x.py", "--layer", `sha256:${"0".repeat(64)}=/work`], /you have no blob of this digest/],
+  ])("says why not when it cannot: %j", async (words, message) => {
+    await writeFile(join(directory.path, "x.py"), "");
+    const { stderr, exitCode } = await longshore.command(words, { directory: directory.path });
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(125);
   });
 });
 
