@@ -96,9 +96,8 @@ export class OrderTaker implements AsyncDisposable {
       switch (action) {
         case "pull":
           return { state: "done", digest: (await puller.pull(parseReference(reference), this.#stop.signal)).digest };
-        case "remove": {
+        case "remove":
           return { state: "done", digest: (await this.#remove(reference)) ?? null };
-        }
         default:
           return action satisfies never;
       }

@@ -50,7 +50,8 @@ export async function acquireImage(
   const name = preset?.image ?? request.image ?? "";
   let stored: ImageLease | undefined;
   try {
-    stored = await leaseStored(sources.images, name);
+    // A registry may have something of a language's name: that is not the language's image.
+    stored = await leaseFirst(sources.images, preset === undefined ? namesOf(name) : [name]);
   } catch (error) {
     return failure("image_unavailable", error instanceof Error ? error.message : String(error), "worthwhile");
   } finally {
@@ -72,9 +73,9 @@ export function imageLabel(reference: string, { when }: PullPolicy): string {
   return when !== "never" && (isDigest(reference) || isCanonical(reference)) ? "pulled" : reference;
 }
 
-async function leaseStored(images: ImageStore, name: string): Promise<ImageLease | undefined> {
-  for (const candidate of namesOf(name)) {
-    const lease = await images.lease(candidate);
+async function leaseFirst(images: ImageStore, names: readonly string[]): Promise<ImageLease | undefined> {
+  for (const name of names) {
+    const lease = await images.lease(name);
     if (lease !== undefined) return lease;
   }
   return undefined;

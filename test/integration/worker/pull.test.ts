@@ -32,6 +32,7 @@ beforeAll(async () => {
   images = await JobImages.open(registry.host);
   const say = (word: string) => `ENTRYPOINT ["echo"]\nCMD ["${word}"]`;
   await images.publish("library/hello:latest", say("hello"));
+  await images.publish("library/bash:latest", say("not the language"));
   for (const name of ["one", "shared", "slow", "moved"])
     await images.publish(`${name}:1`, `${say(name)}\nCOPY mark /`, { mark: name });
   const tables = "COPY passwd group /etc/\nENV A=1 B=2";
@@ -206,6 +207,8 @@ describe("a name", () => {
   it("of a language's image is not asked for anywhere: it is built, never pulled", async () => {
     const mirrors = { LONGSHORE_REGISTRY_MIRRORS: `docker.io=${proxy.host}` };
     await using _worker = await start({ ...mirrors, LONGSHORE_PULL_REGISTRIES: "docker.io" });
+    expect(linesOf(await client.run({ image: "bash" }))).toEqual(["not the language"]);
+    proxy.seen.length = 0;
     const job = await client.run({ language: "bash", source: "true" });
     expect(job.error).toMatchObject({
       code: "image_unavailable",
