@@ -63,6 +63,8 @@ export const systemCalls = {
   fchmod: 91,
   fstatfs: 138,
   fsetxattr: 190,
+  fgetxattr: 193,
+  flistxattr: 196,
   lsetxattr: 189,
   unlinkat: 263,
   linkat: 265,

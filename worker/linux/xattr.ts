@@ -1,6 +1,6 @@
 /**
- * Extended attributes of names, without following a symbolic link in the last component. Paths are text, or bytes where
- * they may be no UTF-8.
+ * Extended attributes, of open files and of names, without following a symbolic link in the last component. Paths are
+ * text, or bytes where they may be no UTF-8.
  */
 import { constants } from "node:os";
 import { SystemCallError } from "./errno.ts";
@@ -30,8 +30,7 @@ export function readXattr(path: Path, name: string): Buffer | undefined {
  */
 export function listXattrs(path: Path): string[] {
   const pathBytes = pathOf(path);
-  const names = fill("llistxattr", (room) => systemCall("llistxattr", pathBytes, room, room.length));
-  return (names?.toString("latin1") ?? "").split("\0").filter((name) => name !== "");
+  return namesIn(fill("llistxattr", (room) => systemCall("llistxattr", pathBytes, room, room.length)));
 }
 
 /**
@@ -42,6 +41,36 @@ export function listXattrs(path: Path): string[] {
 export function removeXattr(path: Path, name: string): void {
   const result = systemCall("lremovexattr", pathOf(path), Buffer.from(`${name}\0`, "latin1"));
   if (result < 0) throw new SystemCallError("lremovexattr", -result);
+}
+
+/**
+ * Sets an extended attribute (lsetxattr(2)).
+ * @throws {SystemCallError} ENOTSUP where the file system has none of its kind
+ */
+export function writeXattr(path: Path, name: string, value: Uint8Array): void {
+  // An empty buffer may have no address.
+  const bytes = value.byteLength === 0 ? Buffer.alloc(1) : value;
+  const result = systemCall("lsetxattr", pathOf(path), Buffer.from(`${name}\0`, "latin1"), bytes, value.byteLength, 0);
+  if (result < 0) throw new SystemCallError("lsetxattr", -result);
+}
+
+/**
+ * Extended attributes of an open file, of those that are wanted (flistxattr(2), fgetxattr(2)).
+ * @throws {SystemCallError}
+ */
+export function readDescriptorXattrs(descriptor: number, isWanted: (name: string) => boolean): Map<string, Buffer> {
+  const list = fill("flistxattr", (room) => systemCall("flistxattr", descriptor, room, room.length));
+  const xattrs = new Map<string, Buffer>();
+  for (const name of namesIn(list).filter(isWanted)) {
+    const nameBytes = Buffer.from(`${name}\0`, "latin1");
+    const value = fill("fgetxattr", (room) => systemCall("fgetxattr", descriptor, nameBytes, room, room.length));
+    if (value !== undefined) xattrs.set(name, value);
+  }
+  return xattrs;
+}
+
+function namesIn(list: Buffer | undefined): string[] {
+  return (list?.toString("latin1") ?? "").split("\0").filter((name) => name !== "");
 }
 
 function fill(call: string, read: (room: Buffer) => number): Buffer | undefined {

@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveIn } from "../../../worker/images/tree/file-tree.ts";
 import { describeLayer } from "../../../worker/images/layer-tar.ts";
 import type { StoredImage } from "../../../worker/images/store.ts";
+import { listXattrs, readXattr } from "../../../worker/linux/xattr.ts";
 import { Builder, outputOf, treeOf } from "./builder.ts";
 
 let builder: Builder;
@@ -102,6 +103,30 @@ RUN pwd; stat -c %U .; touch mine
       "/opt/new",
       "sandbox",
     ]);
+  });
+
+  it("has the groups of its user that the image's own files say, as Docker gives them", async () => {
+    const { events } = await builder.buildText(`
+FROM debian
+USER root
+RUN echo 'first:x:2001:sandbox,other' >>/etc/group; echo 'second:x:2002:other,sandbox' >>/etc/group; echo 'third:x:2003:other' >>/etc/group
+USER sandbox
+RUN id -G
+USER sandbox:first
+RUN id -G
+`);
+    expect(outputOf(events)).toEqual(["1000 2001 2002", "2001"]);
+  });
+
+  it("cannot make what lies outside of its layer, nor what stands for something else in it", async () => {
+    const outside = join(builder.directory, "outside");
+    await mkdir(outside);
+    await writeFile(join(outside, "hosts"), "the host's own");
+    const link = `FROM debian\nUSER root\nRUN mv /etc /old && ln -s ${outside} /etc`;
+    expect((await builder.buildText(link)).image.layers.length).toBeGreaterThan(1);
+    expect(await readFile(join(outside, "hosts"), "utf8")).toBe("the host's own");
+    const whiteout = builder.buildText("FROM debian\nRUN touch /work/.wh.x");
+    await expect(whiteout).rejects.toThrow(/Dockerfile:2: what the step wrote cannot be a layer: it has a file named/);
   });
 
   it("that fails names the line, how the command ended and what it printed last", async () => {
@@ -221,6 +246,32 @@ raw
     expect(await read(image, "usr/bin/bin/tool")).toBe("tool");
     using tree = treeOf(image);
     expect(tree.list("opt")).toEqual(["a.tar", "bin", "notes.gz", "other"]);
+  });
+
+  it("keep extended attributes that belong to an image, of the context, of archives, and of stages", async () => {
+    const context = await builder.context({
+      Dockerfile:
+        "FROM scratch AS one\nCOPY tree /tree/\nADD tree.tar /tar/\nFROM scratch\nCOPY --from=one --chown=7 / /\n",
+    });
+    const script = `mkdir tree; cp /bin/true tree/program; setcap cap_setuid,cap_net_raw+ep tree/program
+      setfattr -n user.note -v file tree/program; setfattr -n trusted.other -v host tree/program
+      setfattr -n user.note -v directory tree; tar -cf tree.tar --xattrs --xattrs-include='*' -C tree .`;
+    await promisify(execFile)("sh", ["-euc", script], { cwd: context });
+    const { image } = await builder.build(context);
+    const top = topOf(image);
+    const capability = readXattr(join(context, "tree/program"), "security.capability");
+    for (const path of ["tree", "tar"]) {
+      const program = join(top, path, "program");
+      expect(listXattrs(program).toSorted()).toEqual(["security.capability", "user.note"]);
+      expect(readXattr(program, "security.capability")).toEqual(capability);
+    }
+    expect(readXattr(join(top, "tree"), "user.note")?.toString()).toBe("directory");
+    expect(ownerOf(image, "tar/program")).toBe("7:7 755");
+
+    // What is copied is what a layer is taken from the cache by.
+    await promisify(execFile)("setfattr", ["-n", "user.note", "-v", "changed", join(context, "tree/program")]);
+    const changed = topOf((await builder.build(context)).image);
+    expect(readXattr(join(changed, "tree/program"), "user.note")?.toString()).toBe("changed");
   });
 
   it("refuse archives that would do harm, and stay within the image", async () => {

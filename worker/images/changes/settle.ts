@@ -30,6 +30,7 @@ import {
 import { setDescriptorXattr } from "../../linux/files.ts";
 import { cString } from "../../linux/libc.ts";
 import { O } from "../../linux/constants.ts";
+import { belongsToImage } from "../image-xattrs.ts";
 import { listXattrs, readXattr, removeXattr } from "../../linux/xattr.ts";
 
 /** An upper directory, whose container is gone. */
@@ -173,7 +174,7 @@ class Settler {
 
 function isKept(name: string, status: Stats): boolean {
   if (name === OPAQUE) return status.isDirectory();
-  return name === "security.capability" || (name.startsWith("user.") && !name.startsWith("user.overlay."));
+  return belongsToImage(name);
 }
 
 function writeCapability(path: Buffer, value: Buffer): void {

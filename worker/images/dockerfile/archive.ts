@@ -1,14 +1,17 @@
 /** Archives that ADD unpacks: tar, plain or compressed by gzip, zstd, xz or bzip2. */
+import { isUtf8 } from "node:buffer";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, createReadStream, readSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { extract, type Header } from "tar-stream";
 import { S } from "../../linux/constants.ts";
 import { type FileTree, nameOf, parentOf, resolveIn } from "../tree/file-tree.ts";
-import type { Attributes, LayerDraft } from "./layer-draft.ts";
+import { belongsToImage } from "../image-xattrs.ts";
+import { showPath } from "../unpack/refusal.ts";
+import { type TarEntry, TarReader, type TarVisitor } from "../unpack/tar-reader.ts";
+import type { Attributes, FileDraft, LayerDraft } from "./layer-draft.ts";
 import type { Ids } from "../tree/users.ts";
 
 type Compression = "none" | "gzip" | "zstd" | "xz" | "bzip2";
@@ -105,7 +108,7 @@ function throughProgram(file: Readable, program: "xz" | "bzip2"): Readable {
 
 /**
  * Unpacks an archive below a directory of a draft. Names lead nowhere above the image's root, links of the image are
- * followed within it. Extended attributes are left out.
+ * followed within it.
  *
  * @param owner of all files, in place of the archive's
  * @throws for what cannot be in a layer
@@ -118,58 +121,77 @@ export async function unpackArchive(
   destination: string,
   owner: Ids | undefined,
 ): Promise<void> {
-  const entries = extract();
-  pipeline(openArchive(tree, path, compression), entries, () => undefined);
-  for await (const entry of entries) {
-    await unpackEntry(
-      entry.header,
-      entry as AsyncIterable<Uint8Array>,
-      draft,
-      destination,
-      attributesOf(entry.header, owner),
-    );
-    entry.resume();
+  using unpacker = new Unpacker(draft, destination, owner);
+  const reader = new TarReader(unpacker);
+  for await (const chunk of openArchive(tree, path, compression)) reader.write(chunk as Buffer);
+  reader.end();
+}
+
+class Unpacker implements TarVisitor, Disposable {
+  readonly #draft: LayerDraft;
+  readonly #destination: string;
+  readonly #owner: Ids | undefined;
+  #file: FileDraft | undefined;
+
+  constructor(draft: LayerDraft, destination: string, owner: Ids | undefined) {
+    this.#draft = draft;
+    this.#destination = destination;
+    this.#owner = owner;
+  }
+
+  beginEntry(entry: TarEntry): void {
+    const [draft, relative] = [this.#draft, withinRoot(textOf(entry.name))];
+    if (relative === "") return;
+    const attributes = attributesOf(entry, this.#owner);
+    if (entry.type === "directory") {
+      const whole = `${this.#destination}/${relative}`;
+      const made = draft.makeDirectory(whole, attributes);
+      if (resolveIn(draft, whole, "kept").path === made) draft.setDirectory(made, attributes);
+      return;
+    }
+    const parents: Attributes = { uid: attributes.uid, gid: attributes.gid, mode: 0o755 };
+    const directory = draft.makeDirectory(`${this.#destination}/${parentOf(relative)}`, parents);
+    const name = nameOf(relative);
+    const { type, device } = entry;
+    switch (type) {
+      case "file":
+        this.#file = draft.createFile(directory, name, attributes);
+        return;
+      case "symlink":
+        return draft.makeSymlink(directory, name, textOf(entry.linkName), attributes);
+      case "hard link":
+        return draft.makeHardLink(directory, name, `${this.#destination}/${withinRoot(textOf(entry.linkName))}`);
+      case "fifo":
+        return draft.makeNode(directory, name, S.S_IFIFO, { major: 0, minor: 0 }, attributes);
+      case "block device":
+        return draft.makeNode(directory, name, S.S_IFBLK, device, attributes);
+      case "character device":
+        return draft.makeNode(directory, name, S.S_IFCHR, device, attributes);
+      default:
+        return type satisfies never;
+    }
+  }
+
+  data(chunk: Buffer): void {
+    this.#file?.write(chunk);
+  }
+
+  endEntry(): void {
+    this.#file?.finish();
+    this.#file = undefined;
+  }
+
+  /** Closes a file that the archive breaks off in. */
+  [Symbol.dispose](): void {
+    this.endEntry();
   }
 }
 
-async function unpackEntry(
-  header: Header,
-  content: AsyncIterable<Uint8Array>,
-  draft: LayerDraft,
-  destination: string,
-  attributes: Attributes,
-): Promise<void> {
-  const relative = withinRoot(header.name);
-  const parents: Attributes = { uid: attributes.uid, gid: attributes.gid, mode: 0o755 };
-  if (relative === "") return;
-  const whole = `${destination}/${relative}`;
-  if (header.type === "directory") {
-    const made = draft.makeDirectory(whole, attributes);
-    if (resolveIn(draft, whole, "kept").path === made) draft.setDirectory(made, attributes);
-    return;
-  }
-  const directory = draft.makeDirectory(`${destination}/${parentOf(relative)}`, parents);
-  const name = nameOf(relative);
-  switch (header.type) {
-    case "file":
-    case "contiguous-file":
-    case undefined:
-    case null:
-      return draft.writeFile(directory, name, content, attributes);
-    case "symlink":
-      return draft.makeSymlink(directory, name, header.linkname ?? "", attributes);
-    case "link":
-      return draft.makeHardLink(directory, name, `${destination}/${withinRoot(header.linkname ?? "")}`);
-    case "character-device":
-    case "block-device":
-    case "fifo": {
-      const type = header.type === "fifo" ? S.S_IFIFO : header.type === "block-device" ? S.S_IFBLK : S.S_IFCHR;
-      const device = { major: header.devmajor ?? 0, minor: header.devminor ?? 0 };
-      return draft.makeNode(directory, name, type, device, attributes);
-    }
-    default:
-      throw new Error(`${header.name} is of type ${String(header.type)}, which cannot be in a layer`);
-  }
+/** A name as text. @throws when it is none: a Dockerfile, and what it says of files, is text */
+function textOf(name: string): string {
+  const bytes = Buffer.from(name, "latin1");
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  throw new Error(`the archive names a file ${JSON.stringify(name)}, which is no UTF-8`);
 }
 
 /** A name as a path below the destination: `..` leads no higher. */
@@ -182,9 +204,13 @@ function withinRoot(name: string): string {
   return kept.join("/");
 }
 
-function attributesOf(header: Header, owner: Ids | undefined): Attributes {
-  const { uid, gid } = owner ?? { uid: header.uid ?? 0, gid: header.gid ?? 0 };
-  if (uid > 65_535 || gid > 65_535)
-    throw new Error(`${header.name} belongs to ${uid}:${gid}: a container has ids from 0 to 65535, set one by --chown`);
-  return { uid, gid, mode: (header.mode ?? 0o644) & 0o7777, ...(header.mtime && { modified: header.mtime }) };
+function attributesOf(entry: TarEntry, owner: Ids | undefined): Attributes {
+  const { uid, gid } = owner ?? entry;
+  if (uid > 65_535 || gid > 65_535) {
+    const name = showPath(entry.name);
+    throw new Error(`${name} belongs to ${uid}:${gid}: a container has ids from 0 to 65535, set one by --chown`);
+  }
+  const modified = new Date(entry.mtime.seconds * 1000 + entry.mtime.nanoseconds / 1e6);
+  const xattrs = new Map([...entry.xattrs].filter(([name]) => belongsToImage(name)));
+  return { uid, gid, mode: entry.mode, modified, xattrs };
 }

@@ -9,7 +9,7 @@ import { LAYER_TAR_VERSION } from "../layer-tar.ts";
 import type { StoredLayer } from "../layers.ts";
 
 /** Changes when steps come to mean something else, so that layers made by an earlier version are not used. */
-const VERSION = 1;
+const VERSION = 2;
 
 const record = z.object({
   layer: z.custom<Digest>((value) => typeof value === "string" && isDigest(value)).nullable(),

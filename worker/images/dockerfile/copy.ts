@@ -144,7 +144,7 @@ class Copier {
   }
 
   #attributes(entry: TreeEntry): Attributes {
-    const attributes = attributesOf(entry);
+    const attributes = attributesOf(this.#tree, entry);
     return { ...attributes, ...this.#owner, mode: this.#mode ?? attributes.mode };
   }
 }

@@ -27,6 +27,8 @@ import { O } from "../../linux/constants.ts";
 import { cString } from "../../linux/libc.ts";
 import { makeNode, type DeviceNumber } from "../../linux/files.ts";
 import { SystemCallError } from "../../linux/errno.ts";
+import { readDescriptorXattrs, writeXattr } from "../../linux/xattr.ts";
+import { belongsToImage } from "../image-xattrs.ts";
 import { type FileTree, isDirectory, nameOf, parentOf, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
 
 /** What is set on a file beside its content. */
@@ -37,6 +39,15 @@ export interface Attributes {
   /** Permission bits, with set-id and sticky bits. */
   readonly mode: number;
   readonly modified?: Date;
+  /** Extended attributes by name, of files and directories. */
+  readonly xattrs?: ReadonlyMap<string, Uint8Array>;
+}
+
+/** A file that is being written. */
+export interface FileDraft {
+  write(chunk: Uint8Array): void;
+  /** Ends it: attributes are set last, since writing takes some of them away. */
+  finish(): void;
 }
 
 /** Prefix of the names that stand for deletions in a layer's tar (OCI image specification, "Whiteouts"). */
@@ -102,23 +113,37 @@ export class LayerDraft implements FileTree {
     this.#directories.set(path, attributes);
   }
 
-  /** Writes a file, in the place of any other but a directory. @param directory as {@link makeDirectory} returned it */
+  /** Writes a file, see {@link createFile}. */
   async writeFile(
     directory: string,
     name: string,
     content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     attributes: Attributes,
   ): Promise<void> {
+    const file = this.createFile(directory, name, attributes);
+    try {
+      for await (const chunk of content) file.write(chunk);
+    } finally {
+      file.finish();
+    }
+  }
+
+  /**
+   * Begins a file, in the place of any other but a directory.
+   * @param directory as {@link makeDirectory} returned it
+   */
+  createFile(directory: string, name: string, attributes: Attributes): FileDraft {
     const path = this.#clear(directory, name);
     const descriptor = openSync(path, O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
-    try {
-      for await (const chunk of content) {
+    return {
+      write(chunk) {
         for (let offset = 0; offset < chunk.byteLength;) offset += writeSync(descriptor, chunk, offset);
-      }
-    } finally {
-      closeSync(descriptor);
-    }
-    setAttributes(path, attributes);
+      },
+      finish() {
+        closeSync(descriptor);
+        setAttributes(path, attributes);
+      },
+    };
   }
 
   makeSymlink(directory: string, name: string, target: string, attributes: Attributes): void {
@@ -174,7 +199,7 @@ export class LayerDraft implements FileTree {
     const entry = this.#base.lookUp(parentOf(path), nameOf(path));
     if (entry === undefined) throw new Error(`/${path} is gone`);
     mkdirSync(join(this.#directory, path), { mode: 0o700 });
-    this.#directories.set(path, attributesOf(entry));
+    this.#directories.set(path, attributesOf(this.#base, entry));
   }
 
   /** Makes way for a file; returns its path on disk. */
@@ -199,18 +224,33 @@ export class LayerDraft implements FileTree {
         closeSync(descriptor);
       }
     }
-    setAttributes(path, attributesOf(entry));
+    setAttributes(path, attributesOf(this.#base, entry));
   }
 }
 
-/** Owner, mode and time of a file. */
-export function attributesOf({ status }: TreeEntry): Attributes {
-  return { uid: status.uid, gid: status.gid, mode: status.mode & 0o7777, modified: status.mtime };
+/** Owner, mode, time and extended attributes of a file. */
+export function attributesOf(tree: FileTree, entry: TreeEntry): Attributes {
+  const { status } = entry;
+  const { uid, gid, mode, mtime: modified } = status;
+  return { uid, gid, mode: mode & 0o7777, modified, xattrs: xattrsOf(tree, entry) };
 }
 
-function setAttributes(path: string, { uid, gid, mode, modified }: Attributes): void {
+/** Those attributes of a file that an image keeps; other kinds of files have none. */
+export function xattrsOf(tree: FileTree, { path, status }: TreeEntry): ReadonlyMap<string, Uint8Array> {
+  if (!status.isFile() && !status.isDirectory()) return new Map();
+  const descriptor = tree.open(path);
+  try {
+    return readDescriptorXattrs(descriptor, belongsToImage);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function setAttributes(path: string, { uid, gid, mode, modified, xattrs = new Map() }: Attributes): void {
   lchownSync(path, uid, gid);
   if (!lstatSync(path).isSymbolicLink()) chmodSync(path, mode);
+  // After the owner: a new one takes capabilities away (chown(2)).
+  for (const [name, value] of xattrs) writeXattr(path, name, value);
   if (modified !== undefined) lutimesSync(path, modified, modified);
 }
 

@@ -4,6 +4,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type Digest } from "../digest.ts";
 import type { BuildContext } from "./context.ts";
 import { type FileTree, isDirectory, nameOf, resolveIn, type TreeEntry } from "../tree/file-tree.ts";
+import { xattrsOf } from "./layer-draft.ts";
 import { componentExpression, isPattern } from "./glob.ts";
 
 /** A source as it was found. */
@@ -73,7 +74,10 @@ function addEntry(hash: Hash, tree: FileTree, name: string, entry: TreeEntry | u
   if (entry === undefined) return;
   const { mode, rdev, size } = entry.status;
   const isFile = entry.status.isFile();
-  hash.update(JSON.stringify([name, mode, rdev, isFile ? size : 0, entry.target ?? null]));
+  const xattrs = [...xattrsOf(tree, entry)]
+    .map(([key, value]) => `${key}=${Buffer.from(value).toString("hex")}`)
+    .sort();
+  hash.update(JSON.stringify([name, mode, rdev, isFile ? size : 0, entry.target ?? null, xattrs]));
   if (isFile) for (const chunk of readContent(tree, entry.path)) hash.update(chunk);
   if (!entry.status.isDirectory()) return;
   for (const child of tree.list(entry.path)) addEntry(hash, tree, `${name}/${child}`, tree.lookUp(entry.path, child));

@@ -34,6 +34,7 @@ import {
   setTimes,
 } from "../../linux/files.ts";
 import { openBelow } from "../../linux/open.ts";
+import { belongsToImage } from "../image-xattrs.ts";
 import { DirectoryStack, fileName } from "./directory-stack.ts";
 import { type EntryPath, parseEntryPath, parseLinkTarget } from "./entry-path.ts";
 import { ID_MAX, PATH_BYTES_MAX } from "./limits.ts";
@@ -244,8 +245,7 @@ function makeDevice(parent: number, name: FileName, { type, mode, device }: TarE
 
 function setXattrs(descriptor: number, { xattrs }: TarEntry): void {
   for (const [name, value] of xattrs) {
-    const isKept = name === "security.capability" || (name.startsWith("user.") && !name.startsWith("user.overlay."));
-    if (!isKept) continue;
+    if (!belongsToImage(name)) continue;
     const result = name.includes("\0")
       ? -constants.errno.EINVAL
       : setDescriptorXattr(descriptor, fileName(name), value);
