@@ -7,6 +7,7 @@ import { initLayerPath } from "./init-layer.ts";
 import type { HostFacts, SlotFacts } from "./plan/facts.ts";
 import { makeNetwork } from "./plan/network.ts";
 import { planContainer } from "./plan/plan.ts";
+import { countMerged } from "./slot/merged-layers.ts";
 import type { ContainerSpec, Layer } from "./spec.ts";
 
 /** The machine and the slot that a plan is explained for. */
@@ -42,16 +43,17 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     { kind: "directory", path: initLayerPath(place.dataDirectory) } as const,
     ...spec.layers.toReversed(),
   ];
+  const merged = countMerged(spec.layers, place.host);
   const slot: SlotFacts = {
     idBase: place.idBase,
     userNamespace: held("user namespace"),
     worker: held("pidfd of the worker"),
     hostNetwork: held("network namespace of the worker"),
     staging,
-    layers: layers.map((layer, index) => ({
-      descriptor: held(layerName(layer)),
-      path: `layers/${index}`,
-    })),
+    layers: [
+      ...layers.slice(0, layers.length - merged).map(layerName),
+      ...(merged === 0 ? [] : [`${merged} layers merged`]),
+    ].map((name, index) => ({ descriptor: held(name), path: `layers/${index}` })),
     cgroup: entry,
   };
   return [
@@ -62,6 +64,9 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     ...files.lines.map((line) => `      ${line}`),
     "## layers, once for each that this slot has not used before",
     ...layers.map((layer) => `      ${explainLayer(layer)}`),
+    ...(merged === 0
+      ? []
+      : [`      <${merged} layers merged>, an overlay of the lowest, once for all containers of them`]),
     "",
     explainSteps(planContainer(spec, slot, place.host).steps),
   ].join("\n");

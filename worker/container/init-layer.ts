@@ -1,9 +1,10 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { mustCall, cString } from "../linux/libc.ts";
 import { HOST_NAME } from "./plan/namespaces.ts";
 
 /** Changes with the content below, so that a layer made by an earlier version is not used. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** The id of the default user, inside: unprivileged there, too. */
 export const DEFAULT_USER = { uid: 1000, gid: 1000 } as const;
@@ -21,6 +22,12 @@ const DIRECTORIES: Readonly<Record<string, { readonly mode: number; readonly uid
   tmp: { mode: 0o1777, uid: 0, gid: 0 },
   work: { mode: 0o755, ...DEFAULT_USER },
 };
+
+/**
+ * What the container's own mounts cover. Opaque (overlayfs.rst, "whiteouts and opaque directories"), so that the kernel
+ * does not look for them in every layer of the image when they are mounted.
+ */
+const COVERED = ["dev", "proc"];
 
 /** Where the init layer of a data directory is. */
 export function initLayerPath(dataDirectory: string): string {
@@ -45,6 +52,7 @@ export function prepareInitLayer(dataDirectory: string): string {
     chmodSync(directory, mode);
     chownSync(directory, uid, gid);
   }
+  for (const name of COVERED) markOpaque(join(temporary, name));
   for (const [name, content] of Object.entries(FILES)) {
     writeFileSync(join(temporary, name), content);
     chmodSync(join(temporary, name), 0o644);
@@ -56,4 +64,8 @@ export function prepareInitLayer(dataDirectory: string): string {
     if (!existsSync(path)) throw error;
   }
   return path;
+}
+
+function markOpaque(directory: string): void {
+  mustCall("lsetxattr", cString(directory), cString("trusted.overlay.opaque"), cString("y"), 1, 0);
 }

@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -40,6 +50,44 @@ describe.each(waysToStack)("layers stacked by %s", (overlay) => {
     const layers = [...slot.layers, ...manyLayers];
     const result = await slot.bash("cat /topmost; ls / | grep -c from-; touch /work/new; echo $?", { layers, rootfs });
     expect(text(result.stdout)).toBe(`${MANY_LAYERS - 1}\n${MANY_LAYERS}\n0\n`);
+  });
+
+  it("hide what they delete, wherever in a tall stack they are", async () => {
+    const stack = join(directory, "deletions");
+    const layers = Array.from({ length: 20 }, (_, index): Layer => {
+      const path = join(stack, overlay, String(index));
+      mkdirSync(join(path, "opt/hidden"), { recursive: true });
+      mkdirSync(join(path, "opt/shown"));
+      for (const name of ["early", "late", "back"]) if (index === 3) writeFileSync(join(path, "opt", name), "3\n");
+      writeFileSync(join(path, "opt/hidden", String(index)), "");
+      writeFileSync(join(path, "opt/shown", String(index)), "");
+      return { kind: "directory", path };
+    });
+    const at = (index: number, path: string) => join(stack, overlay, String(index), "opt", path);
+    for (const path of [at(5, "early"), at(19, "late"), at(6, "back")]) execFileSync("mknod", [path, "c", "0", "0"]);
+    writeFileSync(at(18, "back"), "18\n");
+    for (const index of [4, 17]) {
+      execFileSync("setfattr", ["-n", "trusted.overlay.opaque", "-v", "y", at(index, "hidden")]);
+    }
+    const script = "cd /opt; ls | xargs; cat back; ls hidden | sort -n | xargs; ls shown | wc -l; cat late early";
+    const { stdout } = await slot.bash(script, { layers: [...slot.layers, ...layers] });
+    expect(text(stdout)).toBe("back hidden shown\n18\n17 18 19\n20\n");
+  });
+
+  it("are seen as they are now when another image took their place", async () => {
+    const layers = Array.from({ length: 9 }, (_, index): Layer => {
+      const path = join(directory, "exchanged", overlay, String(index));
+      mkdirSync(path, { recursive: true });
+      if (index === 2) writeFileSync(join(path, "which"), "old\n");
+      return { kind: "directory", path };
+    });
+    const which = async () => text((await slot.bash("cat /which", { layers: [...slot.layers, ...layers] })).stdout);
+    expect(await which()).toBe("old\n");
+    const path = join(directory, "exchanged", overlay, "2");
+    renameSync(path, `${path}.gone`);
+    mkdirSync(path);
+    writeFileSync(join(path, "which"), "new\n");
+    expect(await which()).toBe("new\n");
   });
 
   it("may be kept ones, also two at once and over one another", async () => {

@@ -3,7 +3,7 @@ import type { ContainerSpec } from "../spec.ts";
 import { flags, mode, NULL, resultOf, string } from "./arguments.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { HERE, mountTmpfs, moveToPath } from "./mounting.ts";
-import { type DescriptorArgument, type Step, type StepWriter, writeSteps } from "./step.ts";
+import { type Argument, type DescriptorArgument, type Step, type StepWriter, writeSteps } from "./step.ts";
 
 /** The container's root as the slot made it; the slot reads outputs from it when the container is dead. */
 export interface UnionMount {
@@ -76,6 +76,10 @@ function makeUpper(step: StepWriter, scratch: Step, slot: SlotFacts): Upper {
   return { directory: upper, work: directory("work") };
 }
 
+/** Made once, as there is a step for each of many layers. */
+const SET_DESCRIPTOR = flags(FSCONFIG, "FSCONFIG_SET_FD");
+const LOWER_DIRECTORY = string("lowerdir+");
+
 /** Linux 6.15: everything by descriptor, nothing is mounted anywhere yet. */
 function overlayOfDescriptors(
   step: StepWriter,
@@ -84,12 +88,13 @@ function overlayOfDescriptors(
   options: readonly string[],
 ): Step {
   const overlay = step("fsopen", string("overlay"), flags(FSOPEN, "FSOPEN_CLOEXEC"));
-  const set = (option: string, value: DescriptorArgument): Step =>
-    step("fsconfig", resultOf(overlay), flags(FSCONFIG, "FSCONFIG_SET_FD"), string(option), NULL, value);
-  for (const layer of slot.layers) set("lowerdir+", layer.descriptor);
+  const context = resultOf(overlay);
+  const set = (option: Argument, value: DescriptorArgument): Step =>
+    step("fsconfig", context, SET_DESCRIPTOR, option, NULL, value);
+  for (const layer of slot.layers) set(LOWER_DIRECTORY, layer.descriptor);
   if (upper !== undefined) {
-    set("upperdir", resultOf(upper.directory));
-    set("workdir", resultOf(upper.work));
+    set(string("upperdir"), resultOf(upper.directory));
+    set(string("workdir"), resultOf(upper.work));
   }
   for (const option of options) {
     const [key = "", value = ""] = option.split("=");

@@ -12,6 +12,7 @@ import { makeNetwork } from "../plan/network.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { Layer } from "../spec.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
+import { countMerged, MergedLayers } from "./merged-layers.ts";
 import { openUserNamespace } from "./user-namespace.ts";
 
 /** A writable layer that a run left to later ones of its slot. */
@@ -36,6 +37,7 @@ export class SlotContext implements Disposable {
   readonly hostNetwork: HeldDescriptor;
   readonly #resources = new DisposableStack();
   readonly #layers: MountedLayers;
+  readonly #merged: MergedLayers;
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
   #ended = new DisposableStack();
@@ -52,6 +54,7 @@ export class SlotContext implements Disposable {
     this.#layers = this.#resources.use(
       new MountedLayers(this.staging, options.host.overlay, this.userNamespace.descriptor),
     );
+    this.#merged = this.#resources.use(new MergedLayers());
     // The thread has not made a network of its own yet.
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.worker = this.#hold(openProcess(process.pid), "worker");
@@ -65,9 +68,13 @@ export class SlotContext implements Disposable {
 
   /** The layers of a container as overlay wants them: topmost first, the init layer above all. */
   #mountedLayers(layers: readonly Layer[]): MountedLayer[] {
-    return [{ kind: "directory", path: this.#initLayer } as const, ...layers.toReversed()].map((layer) =>
+    const mounted = layers.map((layer) =>
       layer.kind === "kept" ? this.#keptLayer(layer.name).layer : this.#layers.get(layer.path),
     );
+    const count = countMerged(layers, this.host);
+    const top = layers[count - 1];
+    const merged = top?.kind === "directory" ? [this.#merged.get(mounted.slice(0, count), top.path)] : [];
+    return [this.#layers.get(this.#initLayer), ...mounted.slice(count).toReversed(), ...merged];
   }
 
   /**
@@ -89,6 +96,7 @@ export class SlotContext implements Disposable {
     const ended = this.#ended;
     this.#ended = new DisposableStack();
     ended.dispose();
+    this.#merged.tidy();
     this.#layers.tidy();
     if (this.#network === "unused") return;
     using steps = new SlotSteps();
