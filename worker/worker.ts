@@ -97,7 +97,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   await rm(outputSpool.directory, { recursive: true, force: true });
   const storage = openBlobStorage(config, redis);
   const blobs = resources.use(new Blobs({ redis, queue, storage, bytesMax: config.blobBytes }));
-  const inputs = await InputLayers.open(images, {
+  const inputs = await InputLayers.open(join(dataDirectory, "inputs"), {
     blobs,
     initLayer: initLayerPath(dataDirectory),
     layerBytesMax: config.layerBytes,

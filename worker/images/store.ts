@@ -9,7 +9,6 @@
  *   layers/sha256/<diff id>.json its size
  *   leases/<hex>                 locked while the image is in use; its mtime is when it was last
  *   kept/<job>.json              image and layers of a run that is kept for a while, see kept/keep-layers.ts
- *   inputs/, input-leases/       layers that jobs bring, see inputs/input-layers.ts
  *   locks/, staging/             what additions hold and what they have not finished
  *
  * Content is written before what points to it, each by one rename, so readers need no lock and a crash leaves

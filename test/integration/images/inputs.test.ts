@@ -6,9 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DirectoryStorage } from "../../../shared/blobs/directory-storage.ts";
 import type { Digest } from "../../../shared/digest.ts";
 import { digestOf } from "../../../worker/images/digest.ts";
-import { collectGarbage } from "../../../worker/images/garbage.ts";
 import { type InputLayer, InputLayers } from "../../../worker/images/inputs/input-layers.ts";
-import { ImageStore } from "../../../worker/images/store.ts";
+import { FileLock } from "../../../worker/images/lock.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { tarArchive } from "../../support/tar.ts";
 
@@ -18,14 +17,12 @@ const IMAGE = { digest: digestOf("image"), layers: [] };
 const ongoing = new AbortController().signal;
 
 let directory: string;
-let store: ImageStore;
 let storage: DirectoryStorage;
 /** How often a blob was read. */
 let reads: number;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-inputs-"));
   await mkdir(join(directory, "init/work"), { recursive: true });
-  store = await ImageStore.open(join(directory, "images"));
   storage = new DirectoryStorage(join(directory, "blobs"));
   reads = 0;
 });
@@ -33,7 +30,7 @@ afterEach(async () => await rm(directory, { recursive: true }));
 
 /** As another process has it: nothing is shared but the disk. */
 async function openLayers(bytesMax = Number.MAX_SAFE_INTEGER): Promise<InputLayers> {
-  return await InputLayers.open(await ImageStore.open(store.directory), {
+  return await InputLayers.open(join(directory, "inputs"), {
     blobs: {
       async open(digest) {
         reads++;
@@ -56,8 +53,8 @@ async function put(content: Buffer, digest: Digest = digestOf(content)): Promise
 const tar = (content: string): Buffer => tarArchive({ name: "a", content });
 const at = (blob: Digest, path = "/work"): InputLayer[] => [{ blob, at: path }];
 const onDisk = async (): Promise<string[]> =>
-  (await readdir(join(store.directory, "inputs/sha256"))).filter((name) => !name.endsWith(".json"));
-const staged = (): Promise<string[]> => readdir(join(store.directory, "staging"));
+  (await readdir(join(directory, "inputs/layers/sha256"))).filter((name) => !name.endsWith(".json"));
+const staged = (): Promise<string[]> => readdir(join(directory, "inputs/staging"));
 
 describe("a layer that jobs bring", () => {
   it("is fetched and unpacked once, by however many at once, in whatever process", async () => {
@@ -144,10 +141,17 @@ describe("a layer that jobs bring", () => {
     expect(await readFile(join(lease.paths[0] ?? "", "work/a"), "utf8")).toBe("in use");
   });
 
-  it("is none of the images' garbage", async () => {
-    const layers = await openLayers();
-    await using lease = await layers.lease(at(await put(tar("a"))), IMAGE, OWNER, ongoing);
-    expect(await collectGarbage(store, { bytesMax: 0 })).toMatchObject({ layers: 0 });
-    expect(await readFile(join(lease.paths[0] ?? "", "work/a"), "utf8")).toBe("a");
+  it("that a process left half made when it died is cleared by the next one, unless somebody makes one now", async () => {
+    await openLayers();
+    const left = join(directory, "inputs/staging/left.layer");
+    await mkdir(left);
+    const lock = join(directory, "inputs/locks/staging.lock");
+    {
+      await using _busy = await FileLock.acquire(lock, ongoing, "shared");
+      await openLayers();
+      expect(await staged()).toEqual(["left.layer"]);
+    }
+    await openLayers();
+    expect(await staged()).toEqual([]);
   });
 });

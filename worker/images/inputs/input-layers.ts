@@ -1,7 +1,7 @@
 /**
  * Layers that jobs bring: blobs of clients, unpacked below a path, one copy on disk for all jobs that use one there.
  *
- *   blob ──▶ staging/<hex>.blob ──▶ unpacking thread ──▶ staging/<hex>.layer/ ──▶ inputs/sha256/<key>/
+ *   blob ──▶ staging/<key>.blob ──▶ unpacking thread ──▶ staging/<key>.layer/ ──▶ layers/sha256/<key>/
  *            digest verified        limits, owner, place
  *
  * A directory is named by everything that it is made of: the blob, its place in the image with the directories above,
@@ -12,7 +12,7 @@
  * In use is what somebody holds a lease of (`leases.ts`), in whatever process. The rest goes when it has not been used
  * for long, or when there is too much of it, least recently used first.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobContent } from "../../../shared/blobs/storage.ts";
 import { compressionOfFile } from "../archive/compression.ts";
@@ -21,7 +21,7 @@ import { type Digest, digestOf, hexOf } from "../digest.ts";
 import { LayerStore } from "../layers.ts";
 import { LeaseStore } from "../leases.ts";
 import { FileLock } from "../lock.ts";
-import type { ImageStore, StoredImage } from "../store.ts";
+import type { StoredImage } from "../store.ts";
 import { TreeError } from "../tree/file-tree.ts";
 import { LAYER_LIMITS } from "../unpack/limits.ts";
 import { unpackInThread } from "../unpack/pool.ts";
@@ -70,6 +70,9 @@ export class InputLayerError extends Error {
   }
 }
 
+/** Held shared by those who make layers, and exclusively by who clears what others left when they died. */
+const STAGING_LOCK = "locks/staging.lock";
+
 /** Changes with how layers are made, so that those of an earlier version are not used. */
 const VERSION = 1;
 
@@ -79,23 +82,30 @@ const PLACES_KEPT = 1000;
 type Owner = Relocation["owner"];
 
 export class InputLayers {
-  readonly #store: ImageStore;
+  readonly #directory: string;
   readonly #layers: LayerStore;
   readonly #leases: LeaseStore;
   readonly #options: InputLayersOptions;
   readonly #places = new Map<string, Place>();
 
-  private constructor(store: ImageStore, layers: LayerStore, leases: LeaseStore, options: InputLayersOptions) {
-    this.#store = store;
+  private constructor(directory: string, layers: LayerStore, leases: LeaseStore, options: InputLayersOptions) {
+    this.#directory = directory;
     this.#layers = layers;
     this.#leases = leases;
     this.#options = options;
   }
 
-  /** Opens the layers beside a store of images. */
-  static async open(store: ImageStore, options: InputLayersOptions): Promise<InputLayers> {
-    const layers = await LayerStore.open(join(store.directory, "inputs"));
-    return new InputLayers(store, layers, await LeaseStore.open(join(store.directory, "input-leases")), options);
+  /** Opens the layers in `directory`, which is made when it is missing. Any number of processes may use one. */
+  static async open(directory: string, options: InputLayersOptions): Promise<InputLayers> {
+    const staging = join(directory, "staging");
+    for (const path of [join(directory, "locks"), staging]) await mkdir(path, { recursive: true, mode: 0o700 });
+    {
+      await using alone = await FileLock.tryAcquire(join(directory, STAGING_LOCK));
+      if (alone !== undefined)
+        for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
+    }
+    const layers = await LayerStore.open(join(directory, "layers"));
+    return new InputLayers(directory, layers, await LeaseStore.open(join(directory, "leases")), options);
   }
 
   /**
@@ -162,14 +172,13 @@ export class InputLayers {
     relocation: Relocation,
     signal: AbortSignal,
   ): Promise<{ readonly path: string }> {
-    const { directory } = this.#store;
-    await using _content = await this.#store.keepContent(signal);
+    await using _staging = await FileLock.acquire(join(this.#directory, STAGING_LOCK), signal, "shared");
     // Few locks for all layers, since their files stay: a blob may be used once and never again.
-    const lock = join(directory, "locks", `input-${hexOf(key).slice(0, 2)}.lock`);
+    const lock = join(this.#directory, "locks", `${hexOf(key).slice(0, 2)}.lock`);
     await using _lock = await FileLock.acquire(lock, signal);
     const present = await this.#layers.get(key);
     if (present !== undefined) return present;
-    const staged = join(directory, "staging", hexOf(key));
+    const staged = join(this.#directory, "staging", hexOf(key));
     const [file, tree] = [`${staged}.blob`, `${staged}.layer`];
     await rm(tree, { recursive: true, force: true });
     try {
@@ -250,7 +259,7 @@ export class InputLayers {
     await using unused = await this.#leases.tryKeepOut(digest);
     // Another process may have been here first.
     if (unused === undefined || (await this.#layers.get(digest)) === undefined) return false;
-    await this.#layers.remove(digest, join(this.#store.directory, "staging", `removed-input-${hexOf(digest)}`));
+    await this.#layers.remove(digest, join(this.#directory, "staging", `removed-${hexOf(digest)}`));
     await this.#leases.forget(digest);
     return true;
   }
