@@ -31,6 +31,7 @@ import { setDescriptorXattr } from "../../linux/files.ts";
 import { cString } from "../../linux/libc.ts";
 import { O } from "../../linux/constants.ts";
 import { belongsToImage } from "../image-xattrs.ts";
+import { DEPTH_MAX } from "../unpack/limits.ts";
 import { listXattrs, readXattr, removeXattr } from "../../linux/xattr.ts";
 
 /** An upper directory, whose container is gone. */
@@ -72,7 +73,7 @@ export function settleChanges({ directory, idBase, runtimeDirectories = [], byte
     const made = runtimeDirectories.flatMap(withParents).toSorted((one, other) => other.length - one.length);
     for (const path of [...made, ...MOUNT_POINTS]) removeUnlessUsed(root, path);
     const settler = new Settler(idBase, bytesMax ?? Number.POSITIVE_INFINITY);
-    settler.settleDirectory(root, lstatSync(root));
+    settler.settleDirectory(root, lstatSync(root), 0);
     return { kind: readdirSync(root).length > 0 ? "changed" : "unchanged" };
   } catch (error) {
     if (error instanceof Refusal) return { kind: "refused", reason: error.message };
@@ -129,18 +130,20 @@ class Settler {
     this.#bytesMax = bytesMax;
   }
 
-  settleDirectory(path: Buffer, status: Stats): void {
-    for (const name of readdirSync(path, { encoding: "buffer" })) this.#settle(path, name);
+  settleDirectory(path: Buffer, status: Stats, depth: number): void {
+    // Nobody could pull it.
+    if (depth > DEPTH_MAX) throw new Refusal(`its directories are deeper than ${DEPTH_MAX}`);
+    for (const name of readdirSync(path, { encoding: "buffer" })) this.#settle(path, name, depth + 1);
     this.#describe(path, status);
   }
 
-  #settle(directory: Buffer, name: Buffer): void {
+  #settle(directory: Buffer, name: Buffer, depth: number): void {
     if (name.subarray(0, WHITEOUT_PREFIX.length).equals(WHITEOUT_PREFIX)) {
       throw new Refusal(`it has a file named ${show(name)}: names that begin with .wh. stand for deletions in a layer`);
     }
     const path = join(directory, name);
     const status = lstatSync(path);
-    if (status.isDirectory()) return this.settleDirectory(path, status);
+    if (status.isDirectory()) return this.settleDirectory(path, status, depth);
     if (status.isSocket()) return keepingTimes(directory, () => rmSync(path));
     if (status.isFile()) this.#count(status);
     this.#describe(path, status);
