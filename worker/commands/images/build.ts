@@ -41,8 +41,8 @@ export function buildCommand(): Command {
     )
     .option("--target <stage>", "stop at this stage")
     .addOption(
-      new Option("--network <mode>", "what RUN can reach: nothing, or all that this host can")
-        .choices(["none", "host"])
+      new Option("--network <mode>", "what RUN can reach: nothing (none), or all that this host can (host)")
+        .argParser(parseNetwork)
         .default("none"),
     )
     .option("--no-cache", "do every step anew")
@@ -127,6 +127,13 @@ function printResult(image: StoredImage, started: number): void {
   const { reference, digest, layers, bytes } = summarize(image);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${reference}: ${digest}, ${layers} layers, ${megabytes(bytes)}, ${seconds} s`);
+}
+
+function parseNetwork(mode: string): BuildCommandOptions["network"] {
+  if (mode === "none" || mode === "host") return mode;
+  const reason =
+    mode === "bridge" ? "a bridge would need addresses and firewall rules on this host, see SECURITY.md: " : "";
+  throw new InvalidArgumentError(`${reason}use none or host`);
 }
 
 function collect(value: string, previous: readonly string[] = []): readonly string[] {
