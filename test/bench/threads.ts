@@ -39,8 +39,8 @@ export class ContainerThread implements AsyncDisposable {
   }
 
   /** Runs the program in a container; returns where its time went. */
-  async observe(rootfs: Rootfs, layers?: readonly string[]): Promise<Observation> {
-    return (await this.#run("observe", this.#bench.spec(rootfs, layers))) as Observation;
+  async observe(rootfs: Rootfs): Promise<Observation> {
+    return (await this.#run("observe", this.#bench.spec(rootfs))) as Observation;
   }
 
   async #run(kind: ContainerTask["kind"], spec: ContainerSpec): Promise<ContainerTime | Observation> {
