@@ -70,7 +70,7 @@ export function encodeOutput(output: { readonly content: Uint8Array; readonly tr
 }
 
 /** Drops the beginning of a character from the end, if what is before it is valid UTF-8. */
-function withoutPartialCharacter(bytes: Uint8Array): Uint8Array {
+export function withoutPartialCharacter(bytes: Uint8Array): Uint8Array {
   // 10xxxxxx continues a character; the last byte that does not do so begins the last one
   const begin = bytes.findLastIndex((byte) => (byte & 0b1100_0000) !== 0b1000_0000);
   const first = bytes[begin];

@@ -61,6 +61,8 @@ export type Claim =
       readonly attempt: number;
       readonly createdAt: number;
       readonly startedAt: number;
+      /** Whether somebody wants to know what happens in it. */
+      readonly watched: boolean;
     }
   | { readonly status: "canceled" | "finished" | "gone" };
 
@@ -166,9 +168,17 @@ export class JobStore {
    * @param token tells this attempt from every other one of any job; BullMQ's lock token does.
    */
   async claim(id: string, attempt: { readonly worker: string; readonly token: string }): Promise<Claim> {
-    const { finishedChannel } = this.keys;
-    const reply = await this.#change("claim", id, attempt.worker, attempt.token, this.#ttlSeconds, finishedChannel);
-    const [status, request, number, createdAt, startedAt] = reply as string[];
+    const { finishedChannel, newsChannel } = this.keys;
+    const reply = await this.#change(
+      "claim",
+      id,
+      attempt.worker,
+      attempt.token,
+      this.#ttlSeconds,
+      finishedChannel,
+      newsChannel,
+    );
+    const [status, request, number, createdAt, startedAt, watched] = reply as string[];
     switch (status) {
       case "claimed":
         return {
@@ -177,6 +187,7 @@ export class JobStore {
           attempt: Number(number),
           createdAt: Number(createdAt),
           startedAt: Number(startedAt),
+          watched: watched === "watched",
         };
       case "canceled":
       case "finished":
@@ -213,7 +224,8 @@ export class JobStore {
 
   /** Gives a job back that this attempt did not end. `canceled`: it is finished thereby, do not retry it. */
   async release(id: string, token: string): Promise<"released" | "canceled" | "lost"> {
-    const reply = await this.#change("release", id, token, this.#ttlSeconds, this.keys.finishedChannel);
+    const { finishedChannel, newsChannel } = this.keys;
+    const reply = await this.#change("release", id, token, this.#ttlSeconds, finishedChannel, newsChannel);
     return reply as "released" | "canceled" | "lost";
   }
 

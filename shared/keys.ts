@@ -19,6 +19,10 @@ export interface Keys {
   readonly finishedChannel: string;
   /** Channel on which the id of a running job that shall be canceled is published. */
   readonly cancelChannel: string;
+  /** Channel on which the id of a running job is published that somebody wants to watch. */
+  readonly watchChannel: string;
+  /** Channel on which the id of a watched job is published when something happened in it. */
+  readonly newsChannel: string;
   /** Channel on which the id of a worker is published that has an order about an image in its mailbox. */
   readonly imageMailChannel: string;
   /** Channel on which the id of an order is published that a worker has answered. */
@@ -27,6 +31,8 @@ export interface Keys {
   readonly workers: string;
   /** Hash: the record of a job. */
   job(id: string): string;
+  /** Stream: what happened in a job, where somebody watches it; scripts know its name, too. */
+  jobEvents(id: string): string;
   /** String: a file that an attempt of a job returned. */
   output(id: string, token: string, path: string): string;
   /** Hash: the job that was first posted under an Idempotency-Key. */
@@ -47,8 +53,10 @@ export interface Keys {
   readonly blobCharges: string;
   /** Hash: hex → how many hold that blob. */
   readonly blobHolders: string;
-  /** Set: hex of blobs that nobody holds and that are being removed. */
+  /** Set: hex of blobs that nobody holds. */
   readonly blobsDoomed: string;
+  /** Set: hex of blobs that are being removed right now. */
+  readonly blobsRemoving: string;
   /** String: there while a process removes blobs. */
   readonly blobSweep: string;
   /** String: what processes of the installation prove to each other that they are that. */
@@ -66,8 +74,11 @@ export function createKeys(queue: string): Keys {
     running: `${prefix}:running`,
     finishedChannel: `${prefix}:finished`,
     cancelChannel: `${prefix}:cancel`,
+    watchChannel: `${prefix}:watch`,
+    newsChannel: `${prefix}:news`,
     workers: `${prefix}:workers`,
     job: (id) => `${prefix}:job:${id}`,
+    jobEvents: (id) => `${prefix}:job:${id}:events`,
     output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
     idempotency: (digest) => `${prefix}:idempotency:${digest}`,
     worker: (id) => `${prefix}:worker:${id}`,
@@ -81,6 +92,7 @@ export function createKeys(queue: string): Keys {
     blobCharges: `${prefix}:blobs:charges`,
     blobHolders: `${prefix}:blobs:holders`,
     blobsDoomed: `${prefix}:blobs:doomed`,
+    blobsRemoving: `${prefix}:blobs:removing`,
     blobSweep: `${prefix}:blobs:sweep`,
     blobSecret: `${prefix}:blobs:secret`,
     blobsHeldBy: (holder) => `${prefix}:blobs:held:${holder}`,

@@ -2,10 +2,10 @@
 -- (a connection that broke before the reply), it is the same attempt.
 --
 -- KEYS: job, queued, running, pending
--- ARGV: id, worker, token, seconds to keep a finished job, channel of finished jobs
--- Returns {"claimed", request, attempt, createdAt, startedAt} | {"canceled"} | {"finished"} | {"gone"}
+-- ARGV: id, worker, token, seconds to keep a finished job, channel of finished jobs, channel of news
+-- Returns {"claimed", request, attempt, createdAt, startedAt, "watched" or ""} | {"canceled"} | {"finished"} | {"gone"}
 local job, queued, running, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, worker, token, ttlSeconds, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, worker, token, ttlSeconds, channel, newsChannel = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local record = redis.call("HMGET", job, "state", "cancelRequested", "token", "startedAt")
 local state, cancelRequested, holder, startedAt = record[1], record[2], record[3], record[4]
@@ -22,11 +22,15 @@ end
 if state ~= "running" or holder ~= token then
   startedAt = now()
   redis.call("HSET", job, "state", "running", "worker", worker, "token", token, "startedAt", startedAt)
-  redis.call("HINCRBY", job, "attempt", 1)
+  if redis.call("HINCRBY", job, "attempt", 1) > 1 then
+    -- What an earlier attempt did counts for nothing.
+    redis.call("DEL", eventsOf(job))
+  end
   redis.call("ZREM", queued, id)
   redis.call("ZREM", pending, id)
   redis.call("ZADD", running, startedAt, id)
   keep(job)
+  tellWatchers(job, id, newsChannel)
 end
-local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt")
-return { "claimed", claimed[1], claimed[2], claimed[3], startedAt }
+local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt", "watched")
+return { "claimed", claimed[1], claimed[2], claimed[3], startedAt, claimed[4] and "watched" or "" }

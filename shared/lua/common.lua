@@ -1,7 +1,7 @@
 -- Put before every other script of this folder.
 --
 -- A job's record is a hash: id, kind, state, request, createdAt, startedAt, finishedAt, attempt, token, worker,
--- cancelRequested, result, error, idempotencyKey. Keys that a script takes from a record rather than from KEYS
+-- cancelRequested, watched, result, error, idempotencyKey. Keys that a script takes from a record rather than from KEYS
 -- carry the same hash tag, so they live on the same node.
 
 -- One clock for all machines: Redis's own, in milliseconds with three decimals.
@@ -23,11 +23,24 @@ local function keep(job)
   end
 end
 
+-- Stream: what happened in a job, where somebody watches it.
+local function eventsOf(job)
+  return job .. ":events"
+end
+
+-- Tells those who watch a job to look at it again, if there are any.
+local function tellWatchers(job, id, newsChannel)
+  if redis.call("HEXISTS", job, "watched") == 1 then
+    redis.call("PUBLISH", newsChannel, id)
+  end
+end
+
 -- Ends a job for good. Its request is not needed any more and may be megabytes.
 local function settle(job, id, sets, channel, ttlSeconds, state, ...)
   redis.call("HSET", job, "state", state, "finishedAt", now(), ...)
   redis.call("HDEL", job, "request", "cancelRequested")
   redis.call("EXPIRE", job, ttlSeconds)
+  redis.call("EXPIRE", eventsOf(job), ttlSeconds)
   local idempotencyKey = redis.call("HGET", job, "idempotencyKey")
   if idempotencyKey then
     redis.call("EXPIRE", idempotencyKey, ttlSeconds)
