@@ -51,6 +51,7 @@ export const errorTable = {
     status: null,
     message: "the image has no place for the request's workingDirectory, files or layers",
   },
+  files_too_large: { status: null, message: "the request's files do not fit into its limits.diskBytes" },
   blob_unavailable: { status: null, message: "the worker cannot get a blob of the job's layers" },
   blob_refused: { status: null, message: "a blob of the job's layers is no tar that may be unpacked" },
   volume_unavailable: { status: null, message: "the worker cannot mount a volume of the job's" },

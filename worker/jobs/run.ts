@@ -145,7 +145,7 @@ async function runPlan(
         });
         return result;
       case "failed":
-        return setupFailed(result, spec);
+        return setupFailed(result, spec, stage);
       case "canceled":
         return result;
       default:
@@ -180,8 +180,9 @@ async function runPlan(
 }
 
 /** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */
-function setupFailed(failure: SetupFailure, { workingDirectory, volumes = [] }: ContainerSpec): JobOutcome {
+function setupFailed(failure: SetupFailure, spec: ContainerSpec, stage: ContainerReport["stage"]): JobOutcome {
   const { purpose, step, call, errno } = failure;
+  const { workingDirectory, volumes = [], limits } = spec;
   if (purpose === "mount points" || purpose === "volumes") {
     const places = volumes.map(({ at }) => at).join(", ");
     const message = `the volumes at ${places} cannot be mounted: ${obstacles.get(errno) ?? `${call}: ${errno}`}`;
@@ -193,6 +194,12 @@ function setupFailed(failure: SetupFailure, { workingDirectory, volumes = [] }: 
   if (obstacle !== undefined) {
     const message = `the request's files cannot be put into ${workingDirectory} of this image: ${obstacle}`;
     return failed("unusable_path", message, "pointless");
+  }
+  if (purpose === "files" && errno === "ENOSPC") {
+    const disk = `a disk of ${limits.diskBytes} bytes, with room for a file or directory in every 4096 of them`;
+    // The limits of a build are its preset's.
+    const wayOut = stage === "build" ? "send less" : "send less, or raise limits.diskBytes";
+    return failed("files_too_large", `the request's files do not fit into ${disk}: ${wayOut}`, "pointless");
   }
   const where = step < 0 ? purpose : `${purpose}, step ${step}`;
   return failed("setup_failed", `the container could not be set up: ${where}: ${call}: ${errno}`, "worthwhile");

@@ -1,9 +1,13 @@
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobSchema } from "../../../shared/job.ts";
 import { WorkerRegistry } from "../../../shared/workers.ts";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
+import { workerCgroups } from "../../support/worker-cgroups.ts";
 import { Client } from "./client.ts";
 
 let redis: RedisServer;
@@ -88,12 +92,33 @@ describe("a job", () => {
   });
 
   it("is attempted again when its container cannot be set up, then fails with step, call and error", async () => {
-    // Their contents fit, their directories do not: a file system of 2 MiB has 512 inodes.
-    const files = Array.from({ length: 100 }, (_, index) => ({ path: `${index}/a/b/c/d/e/f`, content: "" }));
-    const job = await client.run({ language: "bash", source: "true", files, limits: { diskBytes: 2_097_152 } });
+    const limits = workerCgroups(await worker.id).map((directory) => join(directory, "pids.max"));
+    const setLimit = async (value: string): Promise<void> => {
+      for (const file of limits.filter((path) => existsSync(path))) await writeFile(file, value);
+    };
+    // A machine that is out of processes, as far as this worker's containers go.
+    await setLimit("0");
+    await using limited = new AsyncDisposableStack();
+    limited.defer(() => setLimit("max"));
+    const job = await client.run({ language: "bash", source: "true" });
+    await limited.disposeAsync();
     expect(job).toMatchObject({ state: "failed", attempt: 3, error: { code: "setup_failed" } });
-    expect(job.error?.message).toMatch(/^the container could not be set up: files, step \d+: mkdirat: ENOSPC$/);
+    expect(job.error?.message).toMatch(/^the container could not be set up: \w+, step \d+: clone3?: EAGAIN$/);
     await expect.poll(() => client.reportsOf(job.id)).toBe(1);
+    expect(await client.run({ language: "bash", source: "true" })).toMatchObject({ state: "done" });
+  });
+
+  it("fails at once when its files do not fit into its disk, which is known only where they are put", async () => {
+    // What they hold would fit, their directories do not: a file system of 2 MiB has 512 inodes.
+    const files = Array.from({ length: 100 }, (_, index) => ({ path: `${index}/a/b/c/d/e/f`, content: "" }));
+    const limits = { diskBytes: 2_097_152 };
+    const message =
+      "the request's files do not fit into a disk of 2097152 bytes, with room for a file or directory in every 4096 of " +
+      "them: send less, or raise limits.diskBytes";
+    for (const rootfs of ["writable", "readonly"]) {
+      const job = await client.run({ image: "bash", command: ["true"], rootfs, files, limits });
+      expect(job).toMatchObject({ state: "failed", attempt: 1, error: { code: "files_too_large", message } });
+    }
   });
 
   it.each([
