@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { removeWorkerCgroups } from "./worker-cgroups.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../worker/main.ts");
 
-/** How long a worker that is told to end may take, before it is killed and its cgroups stay for the next one. */
+/** How long a worker that is told to end may take, before it is killed. */
 const PATIENCE_MS = 15_000;
 
 /** How a process ended. */
@@ -17,7 +18,7 @@ export interface Exit {
   readonly complaints: string;
 }
 
-/** A worker process; `await using` ends it, without a drain, if it still runs. */
+/** A worker process; `await using` ends it, without a drain, if it still runs, and leaves nothing of one that was killed. */
 export interface WorkerProcess extends AsyncDisposable {
   /** Resolves with its metrics' port when it takes jobs; rejects when it ends before. */
   readonly ready: Promise<number>;
@@ -71,8 +72,10 @@ export function startWorkerProcess(environment: Readonly<Record<string, string>>
       child.kill("SIGTERM");
       child.kill("SIGINT");
       const patience = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
-      await exit;
+      const { signal } = await exit;
       clearTimeout(patience);
+      const known = await id.catch(() => undefined);
+      if (signal === "SIGKILL" && known !== undefined) await removeWorkerCgroups(known);
     },
   };
 }

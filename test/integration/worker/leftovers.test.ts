@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { detectCgroups } from "../../../worker/cgroup/detect.ts";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
+import { workerCgroups } from "../../support/worker-cgroups.ts";
 import { Client } from "./client.ts";
 
 let redis: RedisServer;
@@ -38,12 +38,9 @@ async function occupy(): Promise<string> {
   return id;
 }
 
-/** A worker's cgroup in each hierarchy; its name tells the block of user ids, as the worker's id does. */
+/** A worker's cgroup in each hierarchy. */
 async function cgroupsOf(worker: WorkerProcess): Promise<string[]> {
-  const [, block] = /-(\d+)-[0-9a-f]+$/.exec(await worker.id) ?? [];
-  const layout = detectCgroups();
-  const roots = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
-  return roots.map((root) => `${root}/longshore/ids-${block}`);
+  return workerCgroups(await worker.id);
 }
 
 describe("a worker leaves no cgroup", () => {
