@@ -21,8 +21,8 @@ describe("the root file system", () => {
   });
 
   it("has hosts, hostname and resolv.conf of the init layer", async () => {
-    expect(await output("cat /etc/hosts /etc/hostname; hostname")).toMatch(
-      /localhost longshore\n.*\nlongshore\nlongshore\n$/,
+    expect(await output("cat /etc/hosts /etc/hostname /etc/resolv.conf; hostname")).toMatch(
+      /localhost longshore\n.*\nlongshore\n# no network\nlongshore\n$/,
     );
     expect(await output("hostname")).not.toContain(hostname());
   });

@@ -121,6 +121,12 @@ describe("the plan of a container", () => {
     expect(explainSteps(steps)).toContain("PR_SET_NO_NEW_PRIVS");
   });
 
+  it("leaves the worker's keyrings before it gives up ids, for a session keyring of the container's own", () => {
+    const [leave, ...rest] = stepsOf(samplePlan(), "init", "user ids");
+    expect(leave === undefined ? "" : explainSteps([leave])).toContain("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)");
+    expect(calls(rest)).toEqual(["setns", "setgroups", "setresgid", "setresuid"]);
+  });
+
   it("asks whether the worker still lives after it has armed the death signal", () => {
     expect(calls(stepsOf(samplePlan(), "init", "lifetime"))).toEqual(["prctl", "ppoll"]);
   });
