@@ -3,6 +3,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { createInterface } from "node:readline";
@@ -99,6 +100,18 @@ export async function startLongshore(dataDirectory: string, environment: Environ
       await stop();
     },
   };
+}
+
+/** Ids of the processes that it has started, as long as they live: `redis`, `api` and `worker`. */
+export function childrenOf({ process: { pid } }: Longshore): ReadonlyMap<string, number> {
+  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  return new Map(
+    ids.map((id) => {
+      const command = readFileSync(`/proc/${id}/cmdline`, "utf8");
+      const name = command.includes("redis-server") ? "redis" : command.includes("services/api") ? "api" : "worker";
+      return [name, Number(id)];
+    }),
+  );
 }
 
 /** Runs the `longshore` command with words, and nothing of the caller's configuration. */

@@ -1,9 +1,8 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { jobSchema } from "../../../shared/job.ts";
 import { makeDataDirectory } from "../../support/data-directory.ts";
-import { type Longshore, startLongshore } from "../../support/longshore.ts";
+import { childrenOf, type Longshore, startLongshore } from "../../support/longshore.ts";
 
 async function post({ url }: Longshore, source: string) {
   const response = await fetch(`${url}/v1/jobs`, {
@@ -22,18 +21,6 @@ async function finished({ url }: Longshore, id: string) {
   }
 }
 
-/** Ids of the processes that a process has started, as long as it lives. */
-function childrenOf(pid: number | undefined): Map<string, number> {
-  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-  return new Map(
-    ids.map((id) => {
-      const command = readFileSync(`/proc/${id}/cmdline`, "utf8");
-      const name = command.includes("redis-server") ? "redis" : command.includes("services/api") ? "api" : "worker";
-      return [name, Number(id)];
-    }),
-  );
-}
-
 /** For starts that should fail: one that does not is not left running. */
 async function startAndStop(...options: Parameters<typeof startLongshore>): Promise<void> {
   await using _longshore = await startLongshore(...options);
@@ -47,7 +34,7 @@ describe("npm start", () => {
       expect.stringMatching(/^Hello from Python 3\.\d+\.\d+: process \d+, user 1000,/),
     );
     expect((await fetch(`${longshore.url}/readyz`)).status).toBe(200);
-    const children = childrenOf(longshore.process.pid);
+    const children = childrenOf(longshore);
     expect([...children.keys()].toSorted()).toEqual(["api", "redis", "worker"]);
 
     expect(await longshore.stop()).toBe(0);
@@ -66,7 +53,7 @@ describe("npm start", () => {
       resolve();
     })();
     await running;
-    process.kill(childrenOf(longshore.process.pid).get("worker") ?? 0, "SIGKILL");
+    process.kill(childrenOf(longshore).get("worker") ?? 0, "SIGKILL");
     await longshore.line(/worker ended with SIGKILL; starting it again/);
     const job = await finished(longshore, id);
     expect(job).toMatchObject({ state: "done", attempt: 2, result: { stdout: { content: "done once\n" } } });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TestSlot, text } from "../../support/container.ts";
+import { TestSlot, text } from "../support/container.ts";
 
 let slot: TestSlot;
 beforeAll(async () => {

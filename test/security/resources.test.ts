@@ -1,0 +1,195 @@
+/** Programs that take more than they are given: what each ends as, and that nobody notices afterwards. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JobResult } from "../../shared/job-result.ts";
+import { PATIENCE, Target, type Traces } from "./target.ts";
+
+let target: Target;
+/** What the slot has of its own, once each image has been used. */
+let before: Traces;
+beforeAll(async () => {
+  target = await Target.open();
+  for (const language of ["bash", "python", "c"]) await target.run({ ...well[language], language });
+  before = await target.settledTraces();
+});
+afterAll(() => target[Symbol.asyncDispose]());
+
+const well: Readonly<Record<string, { source: string }>> = {
+  bash: { source: "echo $((6 * 7))" },
+  python: { source: "print(6 * 7)" },
+  c: { source: `#include <stdio.h>\nint main(void) { printf("%d\\n", 6 * 7); }` },
+};
+
+interface Attack {
+  readonly language: "bash" | "python" | "c";
+  readonly source: string;
+  readonly limits?: Readonly<Record<string, number>>;
+  /** How it may end: more than one where it depends on which of its limits it meets first. */
+  readonly outcomes: readonly JobResult["outcome"][];
+}
+
+const soon = { wallTimeMs: 700 };
+const MiB = 1024 * 1024;
+
+const attacks: Readonly<Record<string, Attack>> = {
+  "forks without end": {
+    language: "c",
+    source: "#include <unistd.h>\nint main(void) { for (;;) fork(); }",
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  "forks without end in a shell, and waits": {
+    language: "bash",
+    source: ":() { : | : & }; :; sleep 100",
+    limits: { cpuTimeMs: 1000, wallTimeMs: 2000 },
+    outcomes: ["cpu_limit", "wall_limit"],
+  },
+  "forks until it may not, and fails": {
+    language: "python",
+    source: "import os, time\nwhile os.fork(): pass\ntime.sleep(100)",
+    outcomes: ["process_limit"],
+  },
+  "makes threads until it may not, and fails": {
+    language: "c",
+    source: `#include <pthread.h>
+      #include <unistd.h>
+      static void *idle(void *none) { pause(); return none; }
+      int main(void) { pthread_t thread; while (!pthread_create(&thread, 0, idle, 0)); return 1; }`,
+    outcomes: ["process_limit"],
+  },
+  "borrows its own memory for children without end": {
+    language: "c",
+    source: "#include <unistd.h>\nint main(void) { for (;;) if (vfork() == 0) _exit(0); }",
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  "loops for ever": {
+    language: "python",
+    source: "while True: pass",
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  "loops in as many processes as it gets": {
+    language: "bash",
+    source: "for i in {1..50}; do (while :; do :; done) & done; wait",
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  sleeps: { language: "bash", source: "sleep 100", limits: soon, outcomes: ["wall_limit"] },
+  "stops itself": { language: "bash", source: "kill -STOP 0", limits: soon, outcomes: ["wall_limit"] },
+  "stops its children and hides them in sessions of their own": {
+    language: "bash",
+    source: `for i in {1..20}; do setsid bash -c 'kill -STOP $$' & done; wait`,
+    limits: soon,
+    outcomes: ["wall_limit"],
+  },
+  "takes no notice of any signal that can be ignored": {
+    language: "python",
+    source: `import signal, time
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try: signal.signal(number, signal.SIG_IGN)
+    except OSError: pass
+time.sleep(100)`,
+    limits: soon,
+    outcomes: ["wall_limit"],
+  },
+  "leaves daemons behind": {
+    language: "python",
+    source: `import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork(): os._exit(0)
+        while True: time.sleep(100)`,
+    outcomes: ["exited"],
+  },
+  "kills everything that it can": {
+    language: "bash",
+    source: "kill -KILL -1; kill -KILL 1; exit 0",
+    outcomes: ["exited"],
+  },
+  "closes its streams and goes on": {
+    language: "bash",
+    source: "exec <&- >&- 2>&-; sleep 100",
+    limits: soon,
+    outcomes: ["wall_limit"],
+  },
+  "allocates a gigabyte": { language: "python", source: "x = bytearray(1 << 30)", outcomes: ["memory_limit"] },
+  "allocates a gigabyte in a file without a name": {
+    language: "python",
+    source: `import os
+file = os.memfd_create("hidden")
+while True: os.write(file, bytes(1 << 20))`,
+    limits: { fileBytes: 1024 * MiB },
+    outcomes: ["memory_limit"],
+  },
+  "allocates a gigabyte in shared memory": {
+    language: "bash",
+    source: "head -c 1G /dev/zero > /dev/shm/x",
+    limits: { diskBytes: 1024 * MiB },
+    outcomes: ["memory_limit"],
+  },
+  "fills pipes that nobody reads": {
+    language: "python",
+    source: `import os
+pipes = []
+while True:
+    pipes.append(os.pipe())
+    os.set_blocking(pipes[-1][1], False)
+    try:
+        while True: os.write(pipes[-1][1], bytes(4096))
+    except BlockingIOError: pass`,
+    limits: { memoryBytes: 32 * MiB, openFiles: 4096 },
+    outcomes: ["memory_limit"],
+  },
+  "prints without end": { language: "bash", source: "yes", outcomes: ["output_limit"] },
+  "complains without end": { language: "bash", source: "yes >&2", outcomes: ["output_limit"] },
+  "prints a line of a gigabyte": {
+    language: "bash",
+    source: "head -c 1G /dev/zero | tr '\\0' x",
+    outcomes: ["output_limit"],
+  },
+  "fills its disk": {
+    language: "bash",
+    source: "cat /dev/zero > x",
+    outcomes: ["disk_limit"],
+    limits: { fileBytes: 1024 * MiB },
+  },
+  "fills its disk with empty files": {
+    language: "python",
+    source: "for n in range(10**7): open(str(n), 'w').close()",
+    limits: { diskBytes: MiB },
+    outcomes: ["disk_limit"],
+  },
+};
+
+describe("a program that", () => {
+  test.each(Object.entries(attacks))(
+    "%s is ended by its limits, and the next one is as well off",
+    async (_, attack) => {
+      const { outcomes, ...request } = attack;
+      const job = await target.run(request);
+      expect(job).toMatchObject({ state: "done", attempt: 1, error: null });
+      expect(outcomes).toContain(job.result?.outcome);
+
+      const next = await target.run({ ...well[attack.language], language: attack.language });
+      expect(next.result).toMatchObject({
+        outcome: "exited",
+        exitCode: 0,
+        stdout: { content: "42\n" },
+        worker: job.result?.worker,
+      });
+      await expect.poll(() => target.traces(), PATIENCE).toEqual(before);
+    },
+  );
+});
+
+describe("a program that is canceled", () => {
+  test("whatever it does against it, is ended, and nothing of it is left", async () => {
+    const source = "trap '' TERM INT HUP; setsid bash -c 'kill -STOP $$' & kill -STOP 0";
+    const job = await target.post({ language: "bash", source, limits: { wallTimeMs: 300_000 } });
+    await expect.poll(() => target.containerProcesses().length, PATIENCE).toBeGreaterThan(2);
+    await target.cancel(job);
+    expect(await target.finished(job)).toMatchObject({ state: "canceled", result: null });
+    await expect.poll(() => target.traces(), PATIENCE).toEqual(before);
+  });
+});

@@ -1,0 +1,141 @@
+/**
+ * What hostile programs attack: Longshore as `npm start` runs it, by default with one slot, so that each job follows
+ * the last one in its place. Programs come in as anybody's do, over HTTP.
+ */
+import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { vi } from "vitest";
+import { type Job, jobSchema } from "../../shared/job.ts";
+import { workerSchema } from "../../shared/workers.ts";
+import { makeDataDirectory } from "../support/data-directory.ts";
+import { childrenOf, startLongshore } from "../support/longshore.ts";
+import { workerCgroups } from "../support/worker-cgroups.ts";
+
+/** For how long, and how often, what happens after a job's end is looked for. */
+export const PATIENCE = { timeout: 20_000, interval: 50 } as const;
+
+/** What containers could leave behind on the machine. */
+export interface Traces {
+  /** Below the worker's own. */
+  readonly cgroups: readonly string[];
+  /** Children of the worker, zombies included: the first process of a container is one. */
+  readonly processes: readonly string[];
+  /** In the mount namespaces of the test and of every thread of the worker. */
+  readonly mounts: readonly string[];
+  /** What the worker's descriptors are open on. */
+  readonly descriptors: readonly string[];
+  /** Files in the data directory but for those of Redis. */
+  readonly files: readonly string[];
+}
+
+export class Target implements AsyncDisposable {
+  readonly url: string;
+  readonly #dataDirectory: string;
+  readonly #worker: { readonly id: string; readonly pid: number };
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(
+    url: string,
+    dataDirectory: string,
+    worker: { readonly id: string; readonly pid: number },
+    resources: AsyncDisposableStack,
+  ) {
+    this.url = url;
+    this.#dataDirectory = dataDirectory;
+    this.#worker = worker;
+    this.#resources = resources;
+  }
+
+  static async open(slots = 1): Promise<Target> {
+    await using resources = new AsyncDisposableStack();
+    const data = resources.use(await makeDataDirectory());
+    const environment = { LONGSHORE_SLOTS: String(slots), LONGSHORE_LOG_LEVEL: "error" };
+    const longshore = resources.use(await startLongshore(data.path, environment));
+    const { workers } = (await (await fetch(`${longshore.url}/v1/workers`)).json()) as { workers: unknown[] };
+    const { id } = workerSchema.parse(workers[0]);
+    const pid = childrenOf(longshore).get("worker");
+    if (pid === undefined) throw new Error("npm start runs no worker");
+    return new Target(longshore.url, data.path, { id, pid }, resources.move());
+  }
+
+  /** Ports of this machine's loopback that a program has no business with: Redis and the API. */
+  get ports(): readonly number[] {
+    const redis = readFileSync(`${this.#dataDirectory}/redis/url`, "utf8").trim();
+    return [this.url, redis].map((url) => Number(new URL(url).port));
+  }
+
+  /** The worker's process id, as the machine counts. */
+  get workerPid(): number {
+    return this.#worker.pid;
+  }
+
+  /** Posts a job, which is accepted. */
+  async post(request: unknown): Promise<Job> {
+    const response = await this.submit(request);
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+    return jobSchema.parse(await response.json());
+  }
+
+  submit(request: unknown): Promise<Response> {
+    const headers = { "content-type": "application/json" };
+    return fetch(`${this.url}/v1/jobs`, { method: "POST", headers, body: JSON.stringify(request) });
+  }
+
+  /** The job when it is finished. */
+  async finished({ id }: Pick<Job, "id">): Promise<Job> {
+    for (;;) {
+      const job = jobSchema.parse(await (await fetch(`${this.url}/v1/jobs/${id}?wait=30`)).json());
+      if (job.finishedAt !== null) return job;
+    }
+  }
+
+  async cancel({ id }: Pick<Job, "id">): Promise<void> {
+    await fetch(`${this.url}/v1/jobs/${id}`, { method: "DELETE" });
+  }
+
+  async run(request: unknown): Promise<Job> {
+    return await this.finished(await this.post(request));
+  }
+
+  /** What a program prints that has to end well. */
+  async output(request: unknown): Promise<string> {
+    const { result, error } = await this.run(request);
+    if (result?.exitCode !== 0) throw new Error(`the program failed: ${JSON.stringify(result?.stderr ?? error)}`);
+    return result.stdout.content;
+  }
+
+  /** Process ids, as the machine counts, of everything that runs in containers. */
+  containerProcesses(): string[] {
+    const files = workerCgroups(this.#worker.id).flatMap((root) => globSync(`${root}/*/cgroup.procs`));
+    return [...new Set(files.flatMap((file) => readFileSync(file, "utf8").split("\n").filter(Boolean)))];
+  }
+
+  /** What is there once the slots have tidied up after their last containers. */
+  async settledTraces(): Promise<Traces> {
+    return await vi.waitFor(() => {
+      const traces = this.traces();
+      if (traces.cgroups.length + traces.processes.length > 0) throw new Error("a container is still there");
+      return traces;
+    }, PATIENCE);
+  }
+
+  traces(): Traces {
+    const { pid, id } = this.#worker;
+    const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
+    const lines = (file: string): string[] => readFileSync(file, "utf8").split(/\s*\n/).filter(Boolean);
+    return {
+      cgroups: workerCgroups(id).flatMap((root) => globSync(`${root}/*/`)),
+      processes: tasks.flatMap((task) => lines(`${task}/children`)),
+      mounts: ["/proc/self", ...tasks].flatMap((process) => lines(`${process}/mountinfo`)).toSorted(),
+      descriptors: readdirSync(`/proc/${pid}/fd`)
+        .map((descriptor) => `/proc/${pid}/fd/${descriptor}`)
+        .filter((path) => existsSync(path))
+        .map((path) => readlinkSync(path).replace(/\d+/g, "N"))
+        .toSorted(),
+      files: readdirSync(this.#dataDirectory).filter((name) => name !== "redis"),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
