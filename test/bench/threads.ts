@@ -4,11 +4,7 @@ import { join } from "node:path";
 import { Piscina } from "piscina";
 import { parseMountInfo } from "../../worker/cgroup/mounts.ts";
 import type { SlotThreadData } from "../../worker/container/slot.ts";
-import {
-  type CancellationChannel,
-  closeCancellationChannel,
-  openCancellationChannel,
-} from "../../worker/container/slot/cancellation.ts";
+import { closeRunRequests, openRunRequests } from "../../worker/container/slot/run-request.ts";
 import type { ContainerSpec } from "../../worker/container/spec.ts";
 import type { Observation } from "./observation.ts";
 import type { ContainerTask, ContainerTime } from "./threads/container.ts";
@@ -19,15 +15,14 @@ import type { Rootfs, Workbench } from "./workbench.ts";
 export class ContainerThread implements AsyncDisposable {
   readonly #bench: Workbench;
   readonly #pool: Piscina<ContainerTask, ContainerTime | Observation>;
-  readonly #cancellation: CancellationChannel;
+  readonly #data: SlotThreadData;
   #runs = 0;
 
   /** @param index of the slot: no two at once have the same */
   constructor(bench: Workbench, index: number) {
     this.#bench = bench;
-    this.#cancellation = openCancellationChannel();
-    const workerData: SlotThreadData = { ...bench.slotOptions(index), cancellation: this.#cancellation };
-    this.#pool = openThread("container", workerData);
+    this.#data = { ...bench.slotOptions(index), cancellation: openRunRequests(), watch: openRunRequests() };
+    this.#pool = openThread("container", this.#data);
   }
 
   /**
@@ -49,7 +44,8 @@ export class ContainerThread implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.destroy();
-    closeCancellationChannel(this.#cancellation);
+    closeRunRequests(this.#data.cancellation);
+    closeRunRequests(this.#data.watch);
   }
 }
 

@@ -4,19 +4,18 @@
  *
  *   main thread                          slot's thread
  *   Slot.run(spec) ── piscina ─────────▶ runContainer … ppoll(init, stdout, stderr, wakeUp)
- *   signal aborted ── eventfd ─────────▶                                        └▶ kill init
+ *   signal aborted ── eventfd ─────────▶                                        ├▶ kill init
+ *   output wanted  ── eventfd ─────────▶                                        └▶ post what there is, and what comes
+ *   watch.onOutput ◀── postMessage ─────
  *   result         ◀── piscina ─────────
  */
 import { closeSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { CgroupRoot } from "../cgroup/cgroup.ts";
-import {
-  type CancellationChannel,
-  closeCancellationChannel,
-  openCancellationChannel,
-  requestCancellation,
-} from "./slot/cancellation.ts";
+import type { OutputWatch } from "./output-watch.ts";
+import type { OutputMessage } from "./slot/output-feed.ts";
+import { closeRunRequests, openRunRequests, requestOfRun, type RunRequestChannel } from "./slot/run-request.ts";
 import type { SlotAnswer, SlotTask } from "./slot/thread.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import type { ContainerResult, ContainerSpec } from "./spec.ts";
@@ -37,7 +36,10 @@ export interface SlotOptions {
 
 /** What the slot's thread is started with. */
 export interface SlotThreadData extends SlotOptions {
-  readonly cancellation: CancellationChannel;
+  /** On which runs are told to end. */
+  readonly cancellation: RunRequestChannel;
+  /** On which runs are told to show their output. */
+  readonly watch: RunRequestChannel;
 }
 
 type SlotPool = Piscina<SlotTask, SlotAnswer>;
@@ -92,7 +94,7 @@ export class Slot implements AsyncDisposable {
    * @throws when the machine does not allow it (see `longshore doctor`)
    */
   static async open(options: SlotOptions): Promise<Slot> {
-    const slot = new Slot({ ...options, cancellation: openCancellationChannel() });
+    const slot = new Slot({ ...options, cancellation: openRunRequests(), watch: openRunRequests() });
     try {
       await slot.#tidied;
     } catch (error) {
@@ -106,15 +108,17 @@ export class Slot implements AsyncDisposable {
    * Runs one container. Call it only when the last run has settled: a slot has one place.
    *
    * @param signal ends the container when aborted; the result is then `canceled`
+   * @param watch gets what the program writes, when it wants it
    * @throws when the slot's thread died, and the next run gets a new one; or when what the last container left still
    *   cannot be taken away, which a new thread has tried then
    */
-  async run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult> {
+  async run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult> {
     await this.#recover();
     if (signal.aborted) return { kind: "canceled" };
     const run = ++this.#runs;
-    const cancel = (): void => requestCancellation(this.#data.cancellation, run);
+    const cancel = (): void => requestOfRun(this.#data.cancellation, run);
     signal.addEventListener("abort", cancel, { once: true });
+    using _watching = watch === undefined ? undefined : this.#showOutput(run, watch);
     try {
       const result = await this.#pool.run({ kind: "run", run, spec });
       if (typeof result !== "object") throw new Error("the slot answered a run without a result");
@@ -158,7 +162,27 @@ export class Slot implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tidied.catch(() => undefined);
     await this.#pool.destroy();
-    closeCancellationChannel(this.#data.cancellation);
+    closeRunRequests(this.#data.cancellation);
+    closeRunRequests(this.#data.watch);
+  }
+
+  /** Passes on what a run writes, until it is disposed of. */
+  #showOutput(run: number, { wanted, onOutput }: OutputWatch): Disposable {
+    const pool = this.#pool;
+    const receive = (message: OutputMessage): void => {
+      // What an earlier run wrote last may be on its way still.
+      if (message.run === run) onOutput(message.piece);
+    };
+    const request = (): void => requestOfRun(this.#data.watch, run);
+    pool.on("message", receive);
+    if (wanted.aborted) request();
+    else wanted.addEventListener("abort", request, { once: true });
+    return {
+      [Symbol.dispose]: () => {
+        pool.off("message", receive);
+        wanted.removeEventListener("abort", request);
+      },
+    };
   }
 
   /**

@@ -2,7 +2,8 @@
 import { workerData } from "piscina";
 import { openCgroups } from "../../../worker/cgroup/open.ts";
 import type { SlotThreadData } from "../../../worker/container/slot.ts";
-import { Cancellation } from "../../../worker/container/slot/cancellation.ts";
+import { OutputFeed } from "../../../worker/container/slot/output-feed.ts";
+import { RunRequest } from "../../../worker/container/slot/run-request.ts";
 import { SlotContext } from "../../../worker/container/slot/context.ts";
 import { runContainer } from "../../../worker/container/slot/run-container.ts";
 import type { ContainerSpec } from "../../../worker/container/spec.ts";
@@ -54,8 +55,11 @@ function time(task: ContainerTask): ContainerTime {
 }
 
 function run({ spec, run }: ContainerTask): void {
-  const cancellation = new Cancellation(data.cancellation, run);
-  const result = runContainer(context, spec, `${data.index}-${run}`, cancellation);
+  const result = runContainer(context, spec, `${data.index}-${run}`, {
+    cancellation: new RunRequest(data.cancellation, run),
+    // Nobody asks for it.
+    feed: new OutputFeed(run, new RunRequest(data.watch, run), () => undefined),
+  });
   if (result.kind === "ended" && result.outcome === "exited" && result.exitCode === 0) return;
   throw new Error(`the container did not do its work: ${JSON.stringify(result)}`);
 }

@@ -6,13 +6,20 @@ import { ChildProcess, reap } from "../../linux/process.ts";
 import type { SlotSteps, StepFailure } from "../interpret.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { ContainerSpec, OutputStream } from "../spec.ts";
-import type { Cancellation } from "./cancellation.ts";
 import type { SlotContext } from "./context.ts";
 import { type Inspection, Launch } from "./launcher.ts";
+import type { OutputFeed } from "./output-feed.ts";
+import type { RunRequest } from "./run-request.ts";
 import { OutputCollector } from "./streams.ts";
 import { type EndedBy, supervise } from "./supervise.ts";
 import { tracePhase } from "./trace.ts";
 import { peakRssOfPayload } from "./usage.ts";
+
+/** What connects a run with the main thread while the slot's thread is busy with it. */
+export interface MainThread {
+  readonly cancellation: RunRequest;
+  readonly feed: OutputFeed;
+}
 
 /** A container that is over. */
 export interface Execution {
@@ -34,7 +41,7 @@ export function execute(
   plan: Plan,
   slotSteps: SlotSteps,
   cgroup: Cgroup,
-  cancellation: Cancellation,
+  { cancellation, feed }: MainThread,
 ): Execution | LaunchFailure {
   using resources = new DisposableStack();
   const stdout = resources.use(Pipe.open());
@@ -66,6 +73,8 @@ export function execute(
     stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
     stderr: new OutputCollector(stderr.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
   };
+  feed.add("stdout", collectors.stdout);
+  feed.add("stderr", collectors.stderr);
   let peakRssBytes = 0;
   const endedBy = supervise({
     init,
@@ -74,6 +83,7 @@ export function execute(
     cgroup,
     limits: spec.limits,
     cancellation,
+    feed,
     beforeKill: () => {
       // A process killed together with init is never waited for, so nothing else tells how large it was.
       peakRssBytes = peakRssOfPayload(initPid);

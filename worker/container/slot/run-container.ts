@@ -13,11 +13,11 @@ import { SlotSteps, type StepFailure } from "../interpret.ts";
 import { workTree } from "../plan/files.ts";
 import { type Plan, planContainer } from "../plan/plan.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../spec.ts";
-import type { Cancellation } from "./cancellation.ts";
 import { collectOutputs, type OutputTree } from "./collect.ts";
 import type { SlotContext } from "./context.ts";
 import { commandFailure, decideOutcome, describeEnding, isFull, readEnding } from "./ending.ts";
-import { execute, type Execution } from "./execute.ts";
+import { execute, type Execution, type MainThread } from "./execute.ts";
+import type { RunRequest } from "./run-request.ts";
 import { traceExecution, tracePhase } from "./trace.ts";
 import { fillVolumes, makeMountPoints } from "./prepare-volumes.ts";
 import { accountFor, monotonicMs, readTimes } from "./usage.ts";
@@ -31,8 +31,9 @@ export function runContainer(
   context: SlotContext,
   spec: ContainerSpec,
   name: string,
-  cancellation: Cancellation,
+  mainThread: MainThread,
 ): ContainerResult {
+  const { cancellation } = mainThread;
   const beganMs = monotonicMs();
   try {
     const resources = context.begin();
@@ -50,7 +51,7 @@ export function runContainer(
       attempt("volumes", () => fillVolumes(plan, slotSteps, idBase, () => cancellation.isRequested()));
     if (obstacle !== undefined) return obstacle;
 
-    const execution = execute(context, spec, plan, slotSteps, cgroup, cancellation);
+    const execution = execute(context, spec, plan, slotSteps, cgroup, mainThread);
     if (execution.kind === "not launched") return setupFailure(plan, execution);
     if (execution.endedBy === "canceled") return { kind: "canceled" };
     const broken = execution.inspection.failure;
@@ -108,7 +109,7 @@ function report(
   slotSteps: SlotSteps,
   cgroup: Cgroup,
   execution: Execution,
-  cancellation: Cancellation,
+  cancellation: RunRequest,
   beganMs: number,
 ): RunResult {
   const { inspection, endedBy, stdout, stderr } = execution;

@@ -30,6 +30,16 @@ export class OutputCollector {
     return this.#truncated;
   }
 
+  /** Bytes kept so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A copy of some of what was kept, from one offset to before another. */
+  copy(from: number, to: number): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from(this.#kept.subarray(from, Math.min(to, this.#bytes)));
+  }
+
   /** Takes what can be read now; answers whether more may come. */
   take(): "more" | "end" {
     for (let reads = 0; reads < READS_AT_ONCE; reads++) {

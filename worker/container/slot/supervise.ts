@@ -1,7 +1,8 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { type ChildProcess, PollSet } from "../../linux/process.ts";
 import type { ContainerLimits } from "../spec.ts";
-import type { Cancellation } from "./cancellation.ts";
+import type { OutputFeed } from "./output-feed.ts";
+import type { RunRequest } from "./run-request.ts";
 import type { OutputCollector } from "./streams.ts";
 
 /** Why the slot ended a container; undefined when it ended by itself. */
@@ -15,7 +16,8 @@ export interface Supervised {
   readonly stderr: { readonly descriptor: number; readonly collector: OutputCollector };
   readonly cgroup: Cgroup;
   readonly limits: ContainerLimits;
-  readonly cancellation: Cancellation;
+  readonly cancellation: RunRequest;
+  readonly feed: OutputFeed;
   /** Called once, before the container is killed. */
   readonly beforeKill: () => void;
 }
@@ -26,14 +28,15 @@ const LOOK_MS = 50;
 /**
  * Waits until the container has ended, and ends it where a limit says so.
  *
- * One ppoll over init, the two streams and the cancellation, with the next deadline as its timeout. CPU time has no
- * event: the cgroup is asked again no sooner than the rest of the budget can be used up with `cpus` cores.
+ * One ppoll over init, the two streams and the requests of the main thread, with the next deadline as its timeout. CPU
+ * time has no event: the cgroup is asked again no sooner than the rest of the budget can be used up with `cpus` cores.
  */
 export function supervise(container: Supervised): EndedBy {
-  const { limits, cgroup, cancellation } = container;
-  const poll = new PollSet(4);
+  const { limits, cgroup, cancellation, feed } = container;
+  const poll = new PollSet(5);
   const init = poll.add(container.init.descriptor);
   const canceled = poll.add(cancellation.descriptor);
+  const watched = poll.add(feed.descriptor);
   const streams = [container.stdout, container.stderr].map(({ descriptor, collector }) => ({
     index: poll.add(descriptor),
     collector,
@@ -41,6 +44,7 @@ export function supervise(container: Supervised): EndedBy {
 
   const deadline = performance.now() + limits.wallTimeMs;
   let nextLook = performance.now() + Math.min(LOOK_MS, limits.cpuTimeMs / limits.cpus);
+  let nextPost = Infinity;
   let endedBy: EndedBy;
   const end = (reason: EndedBy): void => {
     if (endedBy !== undefined) return;
@@ -52,12 +56,14 @@ export function supervise(container: Supervised): EndedBy {
   if (cancellation.isRequested()) end("canceled");
   for (;;) {
     const now = performance.now();
-    poll.wait(endedBy === undefined ? Math.min(deadline, nextLook) - now : Infinity);
+    poll.wait(endedBy === undefined ? Math.min(deadline, nextLook, nextPost) - now : Infinity);
     for (const { index, collector } of streams) {
       if (!poll.isReady(index)) continue;
       if (collector.take() === "end") poll.ignore(index);
       if (collector.truncated) end("output_limit");
     }
+    if (poll.isReady(watched)) poll.ignore(watched);
+    nextPost = feed.advance(performance.now());
     if (poll.isReady(init)) break;
     if (poll.isReady(canceled) && cancellation.isRequested()) {
       poll.ignore(canceled);
@@ -76,5 +82,6 @@ export function supervise(container: Supervised): EndedBy {
 
   // Every writer is dead, so what the pipes still hold is all there will be.
   for (const { collector } of streams) collector.takeRest();
+  feed.advance(Infinity);
   return endedBy;
 }

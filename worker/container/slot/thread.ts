@@ -1,10 +1,12 @@
 /** What runs in a slot's thread: one container at a time, to its end, without an event loop turn in between. */
+import { parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { ContainerResult, ContainerSpec } from "../spec.ts";
 import { openCgroups } from "../../cgroup/open.ts";
-import { Cancellation } from "./cancellation.ts";
 import { SlotContext } from "./context.ts";
 import type { SlotThreadData } from "../slot.ts";
+import { OutputFeed, type OutputMessage } from "./output-feed.ts";
+import { RunRequest } from "./run-request.ts";
 import { runContainer } from "./run-container.ts";
 
 /** What the main thread asks of the slot's. */
@@ -37,7 +39,10 @@ export default function perform(task: SlotTask): SlotAnswer {
       context.tidy();
       return undefined;
     case "run":
-      return runContainer(context, task.spec, cgroupName(task.run), new Cancellation(data.cancellation, task.run));
+      return runContainer(context, task.spec, cgroupName(task.run), {
+        cancellation: new RunRequest(data.cancellation, task.run),
+        feed: new OutputFeed(task.run, new RunRequest(data.watch, task.run), post),
+      });
     case "release":
       context.release(task.name);
       return undefined;
@@ -48,6 +53,10 @@ export default function perform(task: SlotTask): SlotAnswer {
     default:
       return task satisfies never;
   }
+}
+
+function post(message: OutputMessage, transferred: ArrayBuffer[]): void {
+  parentPort?.postMessage(message, transferred);
 }
 
 function cgroupName(run: number | ""): string {
