@@ -2,7 +2,7 @@
  * Blobs: contents that clients put once and name by digest afterwards, and large files that jobs returned.
  *
  *   put ──▶ spool, hashed ──▶ ledger: held, within the quota ──▶ storage
- *   sweep:                    ledger: doomed ──▶ removed from the storage ──▶ forgotten
+ *   sweep:                    ledger: doomed, claimed ──▶ removed from the storage ──▶ forgotten
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
@@ -41,8 +41,8 @@ export interface Announcement {
 }
 
 /** Removing a file takes no time, removing an object of a bucket some; what takes longer than all this has failed. */
-const DOOMED_PAUSE_MS = 50;
-const DOOMED_MS = 10_000;
+const REMOVAL_PAUSE_MS = 50;
+const REMOVAL_MS = 10_000;
 
 /** One sweep: what is not removed by then is left to the next, well before another process may begin one. */
 const SWEEP_MS = 20_000;
@@ -128,13 +128,17 @@ export class Blobs implements Disposable {
     await clearSpool(storage.spoolDirectory, new Date(Date.now() - SPOOL_MS));
     if (remove === undefined || !(await this.#ledger.beginSweep(SWEEP_LOCK_MS))) return;
     const end = Date.now() + SWEEP_MS;
-    await this.#ledger.expire();
-    for (const digest of await this.#ledger.doomed()) {
-      if (Date.now() > end) break;
-      await withStorage(() => remove(digest));
-      await this.#ledger.forget(digest);
+    try {
+      await this.#ledger.expire();
+      for (const digest of await this.#ledger.doomed()) {
+        if (Date.now() > end) return;
+        if (!(await this.#ledger.claim(digest))) continue;
+        await withStorage(() => remove(digest));
+        await this.#ledger.forget(digest);
+      }
+    } finally {
+      await this.#ledger.endSweep();
     }
-    await this.#ledger.endSweep();
   }
 
   [Symbol.dispose](): void {
@@ -188,12 +192,14 @@ export class Blobs implements Disposable {
   }
 
   async #hold({ digest, bytes }: SpooledFile, holder: Holder): Promise<Extract<Hold, { expiresAt: number }>> {
-    for (const deadline = Date.now() + DOOMED_MS; Date.now() < deadline; await delay(DOOMED_PAUSE_MS)) {
+    for (const deadline = Date.now() + REMOVAL_MS; Date.now() < deadline; await delay(REMOVAL_PAUSE_MS)) {
       const hold = await this.#ledger.hold(digest, bytes, holder);
       if (hold.status === "quota") throw new LongshoreError("blob_quota_exceeded");
-      if (hold.status !== "doomed") return hold;
+      if (hold.status !== "removing") return hold;
     }
-    throw new LongshoreError("blobs_unavailable", { cause: new Error(`blob ${digest} is to be removed, and is not`) });
+    throw new LongshoreError("blobs_unavailable", {
+      cause: new Error(`blob ${digest} is being removed, and is not gone`),
+    });
   }
 
   async #place({ digest, bytes, path }: SpooledFile): Promise<void> {

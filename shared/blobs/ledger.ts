@@ -2,15 +2,15 @@
  * Who holds which blob, and until when.
  *
  *   hold ──▶ held until its time to live is over ── touch: from now on again ──▶ …
- *              │ release, or the time is over
- *              ▼ by the last holder
- *            doomed ──▶ removed from the storage ──▶ forgotten
+ *              │ ▲
+ *              │ └──────── hold ───────────┐
+ *              └ release, or time is over ─▶ doomed ── claim ──▶ removing ──▶ forgotten
  *
  * A holder is a client, whose quota its blobs count against, or a finished job, whose large files they are. What two
  * holders put is stored once, and each holds it on its own: neither learns of the other.
  *
- * A blob is held before it is stored, and it is doomed before it is removed, each in one script; and what is doomed
- * cannot be held. So no blob is removed that somebody has just been told is there.
+ * A blob is held before it is stored, and claimed before it is removed; and what is being removed cannot be held. So no
+ * blob is removed that somebody has just been told is there.
  */
 import type { Redis } from "ioredis";
 import { type Digest, hexOf, isDigest } from "../digest.ts";
@@ -33,8 +33,8 @@ export type Hold =
   | { readonly status: "new" | "renewed"; readonly expiresAt: number }
   /** `bytes`: what the holder's other blobs take. */
   | { readonly status: "quota"; readonly bytes: number }
-  /** Being removed right now: try again. */
-  | { readonly status: "doomed" };
+  /** Right now: try again. */
+  | { readonly status: "removing" };
 
 /** Holds that one call ends at most: Redis does nothing else meanwhile. */
 const EXPIRED_AT_ONCE = 500;
@@ -54,6 +54,7 @@ export class BlobLedger {
     const reply = await this.#script(
       "blob-hold",
       ...this.#keysOf(name),
+      this.keys.blobsRemoving,
       name,
       hexOf(digest),
       bytes,
@@ -67,7 +68,7 @@ export class BlobLedger {
         return { status, expiresAt: detail };
       case "quota":
         return { status, bytes: detail };
-      case "doomed":
+      case "removing":
         return { status };
       default:
         throw new Error(`the script blob-hold answered ${status}`);
@@ -102,14 +103,26 @@ export class BlobLedger {
     }
   }
 
-  /** What is to be removed from the storage, and then {@link forget forgotten}. */
+  /** Blobs that nobody holds, and those whose removal was begun by somebody who did not end it. */
   async doomed(): Promise<Digest[]> {
-    const hexes = await withRedis(() => this.#redis.smembers(this.keys.blobsDoomed));
+    const { blobsDoomed, blobsRemoving } = this.keys;
+    const hexes = await withRedis(() => this.#redis.sunion(blobsDoomed, blobsRemoving));
     return hexes.map((hex) => `sha256:${hex}`).filter(isDigest);
   }
 
+  /** Begins to remove a doomed blob; false when somebody holds it again. {@link forget} ends it. */
+  async claim(digest: Digest): Promise<boolean> {
+    const { blobsDoomed, blobsRemoving } = this.keys;
+    const hex = hexOf(digest);
+    return await withRedis(
+      async () =>
+        (await this.#redis.smove(blobsDoomed, blobsRemoving, hex)) === 1 ||
+        (await this.#redis.sismember(blobsRemoving, hex)) === 1,
+    );
+  }
+
   async forget(digest: Digest): Promise<void> {
-    await withRedis(() => this.#redis.srem(this.keys.blobsDoomed, hexOf(digest)));
+    await withRedis(() => this.#redis.srem(this.keys.blobsRemoving, hexOf(digest)));
   }
 
   /** Makes this process the only one that sweeps, for so long at most; false when another one is. */

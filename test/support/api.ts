@@ -1,6 +1,8 @@
 /** An API of this process on a port of its own, and a client for it. */
 import { once } from "node:events";
+import { mkdtempDisposable } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApi, type Api } from "../../services/api/api.ts";
 import { loadConfig } from "../../shared/config.ts";
@@ -40,7 +42,9 @@ export async function startApi(
   redisUrl: string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RunningApi> {
-  const config = loadConfig({ REDIS_URL: redisUrl, ...environment });
+  // No test's blobs are to be found among this machine's.
+  const data = await mkdtempDisposable(join(tmpdir(), "longshore-api-"));
+  const config = loadConfig({ REDIS_URL: redisUrl, LONGSHORE_DATA: data.path, ...environment });
   const api = createApi({ config, logger: createLogger("api", "silent"), presets: loadPresets(IMAGES_DIRECTORY) });
   await untilReady(api.redis);
   const server = createServer(api.app);
@@ -74,6 +78,7 @@ export async function startApi(
       server.closeAllConnections();
       server.close();
       await once(server, "close");
+      await data.remove();
     },
   };
 }

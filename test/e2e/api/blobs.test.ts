@@ -287,6 +287,60 @@ describe("whose a blob is", () => {
   });
 });
 
+describe("a blob that was let go of", () => {
+  test("and is put again before it is removed, stays", async () => {
+    await using running = await api();
+    const content = Buffer.from("content");
+    await put(running, content);
+    await running.fetch(`/v1/blobs/${digestOf(content)}`, { method: "DELETE" });
+    expect((await put(running, content)).status).toBe(201);
+    await running.api.blobs.sweep();
+    expect(await (await running.fetch(`/v1/blobs/${digestOf(content)}`)).text()).toBe("content");
+  });
+
+  test("and is put again while it is being removed, is stored when that is over", async () => {
+    await using running = await api();
+    const content = Buffer.from("content");
+    const removing = "{longshore}:blobs:removing";
+    await running.api.redis.sadd(removing, sha256(content));
+    const again = put(running, content);
+    await expect.poll(() => stored().spooled).toHaveLength(1);
+    expect(stored().blobs).toEqual([]);
+    await running.api.redis.srem(removing, sha256(content));
+    expect((await again).status).toBe(201);
+    expect(stored()).toEqual({ blobs: [sha256(content)], spooled: [] });
+  });
+
+  test("is removed by the next sweep when the one before it died in the middle", async () => {
+    await using running = await api();
+    const content = Buffer.from("content");
+    await put(running, content);
+    await running.fetch(`/v1/blobs/${digestOf(content)}`, { method: "DELETE" });
+    await running.api.redis.smove("{longshore}:blobs:doomed", "{longshore}:blobs:removing", sha256(content));
+    await running.api.blobs.sweep();
+    expect(stored().blobs).toEqual([]);
+    expect(await running.api.redis.keys("*blobs*")).toEqual([]);
+  });
+
+  test("stays while many put it, use it and let go of it at once", async () => {
+    await using running = await api();
+    const content = Buffer.from("content");
+    const path = `/v1/blobs/${digestOf(content)}`;
+    const churn = async (): Promise<number> => {
+      const { status } = await put(running, content);
+      await running.fetch(path, { method: "DELETE" });
+      await running.api.blobs.sweep();
+      return status;
+    };
+    const statuses = await Promise.all(Array.from({ length: 20 }, churn));
+    expect(statuses.every((status) => status === 200 || status === 201)).toBe(true);
+    // Whoever puts it last has it, whatever was removed before.
+    expect((await put(running, content)).status).toBe(201);
+    await running.api.blobs.sweep();
+    expect(await (await running.fetch(path)).text()).toBe("content");
+  });
+});
+
 describe("a blob's time to live", () => {
   const environment = { LONGSHORE_BLOB_TTL_SECONDS: "1" };
 

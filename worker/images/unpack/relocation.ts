@@ -36,15 +36,13 @@ const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
 /** The directories down to the place, itself included. */
 export function directoriesOf({ path, parents, owner }: Relocation): TarEntry[] {
   const components = path.split("/");
+  const device = { major: 0, minor: 0 };
   return components.map((_, depth): TarEntry => {
     const { uid, gid, mode } = parents[depth] ?? { uid: owner.uid, gid: owner.gid, mode: PLACE_MODE };
     const name = bytesOf(components.slice(0, depth + 1).join("/"));
-    return { type: "directory", name, mode, uid, gid, mtime: EPOCH, ...NOTHING };
+    return { type: "directory", name, linkName: "", mode, uid, gid, size: 0, mtime: EPOCH, device, xattrs: new Map() };
   });
 }
-
-/** What a directory does not have. */
-const NOTHING = { linkName: "", size: 0, device: { major: 0, minor: 0 }, xattrs: new Map() } as const;
 
 /**
  * An entry of the archive as one of the layer.
