@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startApi, type RunningApi } from "../../support/api.ts";
 import { startRedis, type RedisServer } from "../../support/redis.ts";
@@ -162,6 +163,20 @@ describe("a blob", () => {
       expect([response.status, await response.json()]).toMatchObject([404, { error: { code: "blob_not_found" } }]);
     },
   );
+});
+
+test.each([
+  ["LONGSHORE_BLOB_BYTES", "blob_too_large"],
+  ["LONGSHORE_BLOB_QUOTA_BYTES", "blob_quota_exceeded"],
+])("an upload without end is refused where %s is reached, not where it ends", async (variable, code) => {
+  await using running = await api({ [variable]: String(MiB) });
+  const sending = request(`${running.url}/v1/blobs`, { method: "PUT" });
+  const answer = new Promise<IncomingMessage>((resolve, reject) => sending.on("response", resolve).on("error", reject));
+  sending.write(randomBytes(2 * MiB));
+  const response = await answer;
+  expect([response.statusCode, await json(response)]).toMatchObject([413, { error: { code } }]);
+  expect(stored()).toEqual({ blobs: [], spooled: [] });
+  sending.destroy();
 });
 
 describe("a blob is too large", () => {
