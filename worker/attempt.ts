@@ -14,16 +14,20 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobRequest } from "../shared/job-request.ts";
+import type { JobEvents } from "../shared/job-events.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
 import type { Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
+import { AttemptEvents } from "./attempt-events.ts";
 import type { OutputSpool } from "./container/spec.ts";
 import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
-import type { JobContext, JobOutcome } from "./jobs/run.ts";
+import type { JobContext, JobOutcome } from "./jobs/context.ts";
+import type { Progress } from "./jobs/progress.ts";
 import { storeLargeOutputs } from "./large-outputs.ts";
 import type { WorkerMetrics } from "./metrics.ts";
+import { reportOutages } from "./outages.ts";
 import type { SlotPool } from "./slots.ts";
 
 /** What attempts are made with. */
@@ -35,6 +39,9 @@ export interface AttemptContext extends JobContext {
   readonly outputSpool: OutputSpool;
   /** News of jobs that shall be canceled. */
   readonly cancels: JobSignals;
+  readonly events: JobEvents;
+  /** News of jobs that somebody watches. */
+  readonly watches: JobSignals;
   readonly slots: SlotPool;
   readonly metrics: WorkerMetrics;
   readonly logger: Logger;
@@ -54,6 +61,7 @@ export class Attempt {
   readonly #isLast: boolean;
   readonly #token = randomUUID();
   readonly #abort = new AbortController();
+  readonly #watched = new AbortController();
   #stopReason: StopReason | undefined;
 
   constructor(id: string, context: AttemptContext, options: { readonly isLast: boolean }) {
@@ -70,8 +78,9 @@ export class Attempt {
 
   /** Makes the attempt. Waits, however long, for a Redis that is away. */
   async make(): Promise<Verdict> {
-    const { store, cancels, worker, metrics } = this.#context;
+    const { store, cancels, watches, worker, metrics } = this.#context;
     using _cancels = cancels.watch(this.#id, () => void this.#stopIfCanceled());
+    using _watches = watches.watch(this.#id, () => void this.#tellIfWatched());
     if (this.#stopReason === "drained") return "give back";
     const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
     if (claim.status !== "claimed") return "over";
@@ -79,10 +88,15 @@ export class Attempt {
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
     await using spool = new AsyncDisposableStack();
-    if (claim.request.outputs.length > 0) {
+    if (claim.request.kind === "judge" || claim.request.outputs.length > 0) {
       spool.defer(() => rm(this.#outputSpool.directory, { recursive: true, force: true }));
     }
-    return await this.#conclude(await this.#perform(claim.request, queuedMs));
+    if (claim.watched) this.#watched.abort();
+    const events = this.#openEvents(claim.attempt);
+    const outcome = await this.#perform(claim.request, queuedMs, events);
+    // Before the end, which is the last that watchers are told. Who has lost the job is not believed anyway.
+    if (this.#stopReason !== "lock lost") await events.close();
+    return await this.#conclude(outcome);
   }
 
   get #outputSpool(): OutputSpool {
@@ -90,12 +104,25 @@ export class Attempt {
     return { directory: join(directory, this.#token), bytesMax };
   }
 
-  async #perform(request: JobRequest, queuedMs: number): Promise<JobOutcome> {
+  #openEvents(attempt: number): AttemptEvents {
+    const { events, logger } = this.#context;
+    const onFailure = reportOutages(logger, "events of a job");
+    return new AttemptEvents({
+      events,
+      job: this.#id,
+      attempt,
+      token: this.#token,
+      wanted: this.#watched.signal,
+      onFailure,
+    });
+  }
+
+  async #perform(request: JobRequest, queuedMs: number, progress: Progress): Promise<JobOutcome> {
     using lease = await this.#context.slots.acquire();
     try {
       return await performJob(
         request,
-        { job: this.#id, queuedMs, outputSpool: this.#outputSpool },
+        { job: this.#id, queuedMs, outputSpool: this.#outputSpool, progress },
         lease.slot,
         this.#context,
         this.#abort.signal,
@@ -115,6 +142,8 @@ export class Attempt {
           state: "done",
           ...(await storeLargeOutputs(outcome, blobs, store.holderOf(this.#id))),
         });
+      case "judged":
+        return await this.#finish({ state: "done", result: outcome.result, outputs: [] });
       case "failed": {
         const { error, retry } = outcome;
         const goesOn = retry === "worthwhile" && !this.#isLast;
@@ -158,5 +187,10 @@ export class Attempt {
     // When it cannot be found out now, the connection's return brings this call again.
     const requested = await this.#context.store.isCancelRequested(this.#id).catch(() => false);
     if (requested) this.stop("canceled");
+  }
+
+  async #tellIfWatched(): Promise<void> {
+    const isWatched = await this.#context.events.isWatched(this.#id).catch(() => false);
+    if (isWatched) this.#watched.abort();
   }
 }

@@ -2,7 +2,7 @@
  * A worker: queue, slots, images and metrics put together.
  *
  *   Redis ◀── commands ─── Consumer ─▶ Attempt ─▶ SlotPool ─▶ slot threads ─▶ containers
- *         ◀── subscriber ── cancels ──────┘
+ *         ◀── subscriber ── requests ─────┘
  *         ◀── heartbeat, reconciliation
  *
  * Everything here is on the main thread and waits for others; nothing blocks it, or locks would be lost.
@@ -16,6 +16,7 @@ import { openBlobStorage } from "../shared/blobs/open-storage.ts";
 import type { Config } from "../shared/config.ts";
 import { ImageCatalog } from "../shared/image-catalog.ts";
 import { ImageOrders } from "../shared/image-orders.ts";
+import { JobEvents } from "../shared/job-events.ts";
 import { JobSignals } from "../shared/job-signals.ts";
 import { JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
@@ -106,6 +107,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const store = new JobStore({ redis, queue, resultTtlSeconds, blobs });
   const subscriber = connect("subscriber");
   const cancels = resources.use(new JobSignals(subscriber, redis, store.keys.cancelChannel));
+  const watches = resources.use(new JobSignals(subscriber, redis, store.keys.watchChannel));
   const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));
   const registry = new WorkerRegistry(redis, queue);
   const catalog = new ImageCatalog(redis, queue);
@@ -197,6 +199,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       onImagePull: (milliseconds) => metrics.imagePulled(milliseconds),
       store,
       cancels,
+      events: new JobEvents({ redis, queue }),
+      watches,
       slots,
       metrics,
       logger,

@@ -5,6 +5,7 @@ import type { JobResult } from "../../shared/job-result.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Preset, Presets } from "../../shared/presets.ts";
 import type { Volumes } from "../../shared/volumes.ts";
+import type { OutputWatch } from "../container/output-watch.ts";
 import type { ContainerResult, ContainerSpec, OutputSpool, RunResult, SetupFailure } from "../container/spec.ts";
 import { InputLayerError, type InputLayers } from "../images/inputs/input-layers.ts";
 import type { StoredImage } from "../images/store.ts";
@@ -12,6 +13,7 @@ import { composeRun, type RunPlan } from "./compose.ts";
 import { type AcquiredImage, acquireImage, type ImageFailure, imageLabel, type ImageSources } from "./image.ts";
 import { leaseInputs } from "./inputs.ts";
 import { type KeepContext, keepWritten, type WrittenLayers } from "./keep.ts";
+import type { Progress } from "./progress.ts";
 import { UnusableImageError, userOf } from "./process-settings.ts";
 import { UnusableVolumeError } from "./volumes.ts";
 import {
@@ -25,7 +27,7 @@ import {
 
 /** Where containers run: a slot of the worker. */
 export interface ContainerRunner extends WrittenLayers {
-  run(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerResult>;
+  run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult>;
   release(name: string): Promise<void>;
 }
 
@@ -37,6 +39,7 @@ export interface AttemptFacts {
   readonly queuedMs: number;
   /** For large files that the job returns; whoever makes the attempt removes it. */
   readonly outputSpool: OutputSpool;
+  readonly progress: Progress;
 }
 
 /** One container that ended, for the worker's metrics. */
@@ -75,7 +78,7 @@ type FailedOutcome = Extract<JobOutcome, { kind: "failed" }>;
 /** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
 export async function performRun(
   request: JobRequest,
-  { job, queuedMs, outputSpool }: AttemptFacts,
+  { job, queuedMs, outputSpool, progress }: AttemptFacts,
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
@@ -110,7 +113,7 @@ export async function performRun(
     return failed("image_unusable", `image ${image.reference} cannot be used: ${error.message}`, "pointless");
   }
   plan = { ...plan, run: { ...plan.run, outputSpool } };
-  return await runPlan(request, plan, image, { job, ...circumstances }, slot, context, signal);
+  return await runPlan(request, plan, image, { job, output: progress.output, ...circumstances }, slot, context, signal);
 }
 
 /** @returns undefined for a request that names an image */
@@ -127,14 +130,14 @@ async function runPlan(
   request: JobRequest,
   plan: RunPlan,
   image: StoredImage,
-  { job, ...circumstances }: Circumstances & { readonly job: string },
+  { job, output, ...circumstances }: Circumstances & { readonly job: string; readonly output: OutputWatch },
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
   const run = async (stage: ContainerReport["stage"], spec: ContainerSpec): Promise<RunResult | JobOutcome> => {
     using _running = context.onContainerStart();
-    const result = await slot.run(spec, signal);
+    const result = await slot.run(spec, signal, stage === "run" ? output : undefined);
     switch (result.kind) {
       case "ended":
         context.onContainerEnd({
