@@ -12,6 +12,8 @@ export interface ApiMetrics {
     request: { readonly method: string; readonly route: string; readonly status: number },
     seconds: number,
   ): void;
+  /** One more who watches a job, until it is disposed of. */
+  watching(): Disposable;
   countAccepted(): void;
   countRejected(reason: ErrorCode): void;
 }
@@ -55,11 +57,20 @@ export function createApiMetrics({ redis, queue, waiting }: ApiMetricsOptions): 
       this.set(waiting());
     },
   });
+  const watchers = new Gauge({
+    name: `${METRIC_PREFIX}watchers`,
+    help: "requests of this process that are sent the events of a job",
+    registers,
+  });
   registerQueueDepth(registry, redis, queue);
   return {
     registry,
     observeRequest({ method, route, status }, seconds) {
       duration.observe({ method: METHODS.has(method) ? method : "other", route, status }, seconds);
+    },
+    watching() {
+      watchers.inc();
+      return { [Symbol.dispose]: () => watchers.dec() };
     },
     countAccepted: () => accepted.inc(),
     countRejected: (reason) => rejected.inc({ reason }),

@@ -7,6 +7,7 @@ import type { Config } from "../../shared/config.ts";
 import { createJobRequestSchema, type JobRequestSchema } from "../../shared/job-request.ts";
 import { ImageCatalog } from "../../shared/image-catalog.ts";
 import { ImageOrders } from "../../shared/image-orders.ts";
+import { JobEvents } from "../../shared/job-events.ts";
 import { JobSignals } from "../../shared/job-signals.ts";
 import { JobStore } from "../../shared/job-store.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -15,6 +16,7 @@ import { JobQueue } from "../../shared/queue.ts";
 import { connectRedis, type ConnectionRole } from "../../shared/redis.ts";
 import { WorkerRegistry } from "../../shared/workers.ts";
 import { createApiMetrics, type ApiMetrics } from "./api-metrics.ts";
+import { FinishedJobs } from "./events/finished-jobs.ts";
 import { sweepBlobs } from "./sweep-blobs.ts";
 
 export interface ApiOptions {
@@ -29,6 +31,11 @@ export interface ApiContext extends ApiOptions, AsyncDisposable {
   readonly queue: JobQueue;
   /** Of the channel on which finished jobs are published. */
   readonly finished: JobSignals;
+  readonly events: JobEvents;
+  /** Of the channel on which watched jobs are published in which something happened. */
+  readonly news: JobSignals;
+  /** Those that are being sent to their watchers. */
+  readonly finishedJobs: FinishedJobs;
   readonly blobs: Blobs;
   /** Tells other processes of the installation from everybody else. */
   readonly access: StorageAccess;
@@ -57,6 +64,7 @@ export function createContext(options: ApiOptions): ApiContext {
   const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds, blobs });
   const queue = new JobQueue({ redis, queue: config.queue, attempts: config.attempts });
   const finished = new JobSignals(subscriber, redis, store.keys.finishedChannel);
+  const news = new JobSignals(subscriber, redis, store.keys.newsChannel);
   const imageOrders = new ImageOrders(redis, config.queue);
   const imageAnswers = new JobSignals(subscriber, redis, imageOrders.answerChannel);
   const closing = new AbortController();
@@ -66,6 +74,9 @@ export function createContext(options: ApiOptions): ApiContext {
     store,
     queue,
     finished,
+    events: new JobEvents({ redis, queue: config.queue }),
+    news,
+    finishedJobs: new FinishedJobs(store),
     blobs,
     access: new StorageAccess(redis, config.queue),
     workers: new WorkerRegistry(redis, config.queue),
@@ -79,6 +90,7 @@ export function createContext(options: ApiOptions): ApiContext {
     async [Symbol.asyncDispose]() {
       closing.abort();
       finished[Symbol.dispose]();
+      news[Symbol.dispose]();
       imageAnswers[Symbol.dispose]();
       sweep[Symbol.dispose]();
       blobs[Symbol.dispose]();

@@ -22,6 +22,30 @@ const secondsSchema = z
 /** The query of routes that can wait. */
 export const waitQuerySchema = z.strictObject({ wait: secondsSchema.optional() });
 
+/** The query of posts: how a client wants to learn what comes of its job. */
+export const answerQuerySchema = waitQuerySchema
+  .extend({
+    stream: z
+      .literal("true", { error: "is not true" })
+      .optional()
+      .meta({ description: "answer with what happens in the job, as server-sent events" }),
+  })
+  .refine(({ wait, stream }) => wait === undefined || stream === undefined, {
+    path: ["stream"],
+    error: "cannot be given together with wait",
+  });
+
+/** What {@link answerQuerySchema} asks for. Throws `invalid_request`. */
+export function parseAnswer(
+  query: unknown,
+): { readonly kind: "stream" } | { readonly kind: "job"; readonly seconds: number | undefined } {
+  const parsed = answerQuerySchema.safeParse(query);
+  if (!parsed.success) throw new LongshoreError("invalid_request", { details: issuesToDetails(parsed.error.issues) });
+  const { wait, stream } = parsed.data;
+  if (stream !== undefined) return { kind: "stream" };
+  return { kind: "job", seconds: wait === undefined ? undefined : Number(wait) };
+}
+
 /** Seconds to wait, or nothing when the client did not ask. Throws `invalid_request`. */
 export function parseWait(query: unknown): number | undefined {
   const parsed = waitQuerySchema.safeParse(query);

@@ -3,6 +3,7 @@ import type { ApiContext } from "../context.ts";
 import type { Route } from "../route.ts";
 import { blobRoutes } from "./blobs.ts";
 import { docsRoutes } from "./docs.ts";
+import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { imageRoutes } from "./images.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -16,6 +17,7 @@ import { workerRoutes } from "./workers.ts";
 export function createRoutes(context: ApiContext): Route[] {
   const routes = [
     ...jobRoutes(context),
+    ...eventRoutes(context),
     ...outputRoutes(context),
     ...blobRoutes(context),
     ...storedBlobRoutes(context),

@@ -11,10 +11,13 @@ import { checkVolumes } from "../../../shared/volumes.ts";
 import { clientOf } from "../authenticate.ts";
 import { holderOf } from "../holder.ts";
 import type { ApiContext } from "../context.ts";
+import { BEGINNING } from "../events/position.ts";
+import { sendEvents } from "../events/send-events.ts";
 import { jsonContent } from "../openapi-document.ts";
 import { createJsonReader } from "../read-json.ts";
 import { parameterOf, type Route } from "../route.ts";
-import { parseWait, waitQuerySchema, waitUntilAnswer } from "../wait.ts";
+import { answerQuerySchema, parseAnswer, parseWait, waitQuerySchema, waitUntilAnswer } from "../wait.ts";
+import { eventsContent } from "./events.ts";
 
 const idParameters = z.object({ id: jobIdSchema });
 
@@ -52,16 +55,22 @@ function postJob(context: ApiContext): Route {
     path: "/v1/jobs",
     operation: {
       summary: "Post a job",
-      description: "Queues a job. With wait, the answer comes when the job is finished or the time is up.",
+      description:
+        "Queues a job. With wait, the answer comes when the job is finished or the time is up; with stream, it is what " +
+        "happens in the job, as GET /v1/jobs/{id}/events has it, where a stream that was cut goes on.",
       operationId: "postJob",
       tags: ["jobs"],
       requestParams: {
-        query: waitQuerySchema,
+        query: answerQuerySchema,
         header: z.object({ "idempotency-key": idempotencyKeySchema.optional() }),
       },
       requestBody: { required: true, content: { "application/json": { schema: requestSchema } } },
       responses: {
-        "200": { description: "the job is finished", headers: z.object({ location }), content: jobContent },
+        "200": {
+          description: "the job is finished; with stream, it is accepted, and these are its events",
+          headers: z.object({ location }),
+          content: { ...jobContent, ...eventsContent },
+        },
         "202": { description: "the job is accepted", headers: z.object({ location }), content: jobContent },
       },
     },
@@ -76,15 +85,18 @@ function postJob(context: ApiContext): Route {
       "redis_unavailable",
     ],
     async handle(request, response) {
+      let answer: ReturnType<typeof parseAnswer>;
+      let job: Job;
       try {
-        const seconds = parseWait(request.query);
-        const job = await accept(request, response);
-        response.location(`/v1/jobs/${job.id}`);
-        sendJob(context, response, await waitUntilAnswer(context, response, job, seconds), "accepted");
+        answer = parseAnswer(request.query);
+        job = await accept(request, response);
       } catch (error) {
         if (error instanceof LongshoreError) metrics.countRejected(error.code);
         throw error;
       }
+      response.location(`/v1/jobs/${job.id}`);
+      if (answer.kind === "stream") return await sendEvents(context, response, { id: job.id, from: BEGINNING });
+      sendJob(context, response, await waitUntilAnswer(context, response, job, answer.seconds), "accepted");
     },
   };
 }

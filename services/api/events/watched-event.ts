@@ -1,0 +1,60 @@
+/** The server-sent events of a job, as clients get them. */
+import * as z from "zod";
+import { encodeContent } from "../../../shared/content.ts";
+import type { Job } from "../../../shared/job.ts";
+import { jobIdSchema, jobStates } from "../../../shared/job.ts";
+import { outputStreams, progressNames, type OutputStreamName, type ProgressEvent } from "../../../shared/job-events.ts";
+
+/** One event; `data` is put into JSON. */
+export interface WatchedEvent {
+  readonly id: string;
+  readonly name: "state" | OutputStreamName | ProgressEvent["name"] | "result";
+  readonly data: unknown;
+}
+
+const stateSchema = z
+  .strictObject({
+    id: jobIdSchema,
+    state: z.enum(jobStates),
+    attempt: z.int().min(0).meta({ description: "when it grows, what was written before counts for nothing" }),
+  })
+  .meta({ id: "StateEvent", description: "data of the event `state`" });
+
+const outputSchema = z
+  .strictObject({
+    offset: z.int().min(0).meta({ description: "bytes of this stream before these" }),
+    content: z.string(),
+    encoding: z.enum(["utf8", "base64"]).meta({ description: "base64 when the bytes are no valid UTF-8" }),
+  })
+  .meta({
+    id: "OutputEvent",
+    description: `data of the events ${outputStreams.map((name) => `\`${name}\``).join(", ")}`,
+  });
+
+/** What the OpenAPI document says of the data of events; those of progress and the result have their kind's form. */
+export const eventDataSchema = z.union([stateSchema, outputSchema, z.looseObject({})]);
+
+export const eventsDescription = [
+  "Server-sent events, from the beginning, or from behind the Last-Event-ID:",
+  "",
+  "- `state`: the job is queued, or an attempt at it has begun; another attempt writes its output anew",
+  "- `stdout`, `stderr`: what the program wrote, as it writes it; the same bytes as in the result",
+  `- ${progressNames.map((name) => `\`${name}\``).join(", ")}: how far a job of many parts is`,
+  "- `result`: the finished job, without the content of stdout and stderr; nothing follows",
+].join("\n");
+
+/** The data of a piece of output. */
+export function outputData(offset: number, bytes: Uint8Array): z.infer<typeof outputSchema> {
+  return { offset, ...encodeContent(bytes) };
+}
+
+/** A finished job without what its reader has had already, piece by piece. */
+export function withoutOutput(job: Job): unknown {
+  if (job.kind !== "run" || job.result === null) return job;
+  const { stdout, stderr } = job.result;
+  return { ...job, result: { ...job.result, stdout: sizeOf(stdout), stderr: sizeOf(stderr) } };
+}
+
+function sizeOf({ bytes, truncated }: { readonly bytes: number; readonly truncated: boolean }): unknown {
+  return { bytes, truncated };
+}
