@@ -159,12 +159,27 @@ describe("the plan of a container", () => {
 
   it("closes a written file before the program runs, or it could not be executed", () => {
     const files = stepsOf(samplePlan(), "slot", "files");
-    expect(calls(files)).toEqual(["mkdirat", "openat2", "fchown", "openat2", "write", "fchown", "close", "close"]);
+    expect(calls(files)).toEqual(["mkdirat", "openat2", "fchown", "openat2", "write", "fchown", "close"]);
   });
 
   it("gives files to the run's user in the slot's range of ids", () => {
     const [, , owner] = stepsOf(samplePlan({ user: { uid: 7, gid: 8 } }), "slot", "files");
     expect(owner?.arguments.slice(1)).toEqual([sampleSlot.idBase + 7, sampleSlot.idBase + 8]);
+  });
+
+  it("keeps the working directory open, and nothing else, for files to be returned from", () => {
+    const plan = samplePlan({ workingDirectory: "/srv/work" });
+    const files = stepsOf(plan, "slot", "files");
+    const opened = files.filter(({ call }) => call === "openat2");
+    const closed = files.filter(({ call }) => call === "close").map((step) => step.arguments[0]);
+    const directory = opened.find(
+      (step) => !closed.some((it) => typeof it === "object" && "step" in it && it.step === step),
+    );
+    expect(plan.workingDirectory).toEqual({ kind: "result", step: directory });
+    expect(directory?.arguments[1]).toEqual({ kind: "string", text: "srv/work" });
+    expect(closed).toHaveLength(opened.length - 1);
+    expect(samplePlan({ rootfs: "readonly" }).workingDirectory).toMatchObject({ kind: "result" });
+    expect(samplePlan({ rootfs: "readonly", workingDirectory: "/srv", files: [] }).workingDirectory).toBeUndefined();
   });
 
   it("has no more directories open at once than the deepest path has", () => {
@@ -178,7 +193,7 @@ describe("the plan of a container", () => {
       if (call === "close") open -= 1;
       most = Math.max(most, open);
     }
-    expect([open, most]).toEqual([0, 5]);
+    expect([open, most]).toEqual([1, 5]);
   });
 
   it("makes each directory on the way to a file once", () => {

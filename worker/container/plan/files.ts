@@ -7,7 +7,7 @@ import { type Control, type DescriptorArgument, type Step, type StepWriter, writ
 import type { UnionMount } from "./union-mount.ts";
 
 /** Where the job's files go: a directory, and the path of the working directory below it. */
-export interface WorkTree {
+interface WorkTree {
   readonly base: DescriptorArgument;
   /** Components below `base`; empty when `base` is the working directory. */
   readonly path: readonly string[];
@@ -15,11 +15,21 @@ export interface WorkTree {
 
 const unlessThere: Control = { kind: "may fail", errno: constants.errno.EEXIST };
 
-/** Makes the working directory and writes the job's files into it, all owned by the run's user. */
-export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, mounts: UnionMount): void {
+/**
+ * Makes the working directory and writes the job's files into it, all owned by the run's user.
+ *
+ * @returns the working directory, which stays open: a program may put a symlink in its place, or above it, and what it
+ *   leads to would be read with the slot's rights. Undefined where nothing is written, see {@link workTree}.
+ */
+export function writeFiles(
+  steps: Step[],
+  spec: ContainerSpec,
+  slot: SlotFacts,
+  mounts: UnionMount,
+): DescriptorArgument | undefined {
   // The step of a build starts where its Dockerfile says; the directory is the image's, and keeps its owner.
   const tree = spec.build === undefined ? workTree(spec, mounts) : undefined;
-  if (tree === undefined) return;
+  if (tree === undefined) return undefined;
   const step = writeSteps(steps, "slot", "files");
   const uid = slot.idBase + spec.user.uid;
   const gid = slot.idBase + spec.user.gid;
@@ -43,7 +53,7 @@ export function writeFiles(steps: Step[], spec: ContainerSpec, slot: SlotFacts, 
     // An executable that is open for writing cannot be executed (ETXTBSY).
     step("close", descriptor);
   }
-  directories.leave();
+  return directories.leave();
 }
 
 /** In this order, a directory is entered once: all that is below it comes in one go. */
@@ -75,9 +85,12 @@ class DirectoryPath {
     for (const name of path.slice(this.#open.length)) this.#descend(name);
   }
 
-  /** Closes them all. */
-  leave(): void {
+  /** Closes all but the working directory, and returns that. */
+  leave(): DescriptorArgument {
+    this.enter([]);
+    const last = this.#open.pop();
     this.#closeFrom(0);
+    return last?.descriptor ?? this.#tree.base;
   }
 
   #descend(name: string): void {
@@ -101,7 +114,7 @@ class DirectoryPath {
  * Under a read-only root only /work can be written to; a working directory elsewhere has to exist in the image.
  * @returns undefined where there is nothing to write to
  */
-export function workTree(spec: ContainerSpec, mounts: UnionMount): WorkTree | undefined {
+function workTree(spec: ContainerSpec, mounts: UnionMount): WorkTree | undefined {
   const path = spec.workingDirectory.split("/").filter((component) => component !== "");
   if (spec.rootfs === "writable") return { base: resultOf(mounts.root), path };
   if (path[0] !== "work") return undefined;

@@ -18,7 +18,7 @@ import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
-import type { Step } from "./step.ts";
+import type { DescriptorArgument, Step } from "./step.ts";
 import { attachTemporary, makeTemporary, type TemporaryMount } from "./temporary.ts";
 import { mountUnion, type UnionMount } from "./union-mount.ts";
 import { attachVolumes, openVolumes, type Volume } from "./volumes.ts";
@@ -28,6 +28,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** The mounts that the slot reads from when the container has ended. */
   readonly mounts: UnionMount;
+  /** Where the job's files are, whatever a program puts in its place; undefined where there is nothing to write to. */
+  readonly workingDirectory: DescriptorArgument | undefined;
   /** The other file systems that the container can write to. */
   readonly temporary: readonly TemporaryMount[];
   /** The host's directories in it. */
@@ -51,7 +53,7 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   // The slot: what must be there before, and can be read afterwards.
   const mounts = mountUnion(steps, spec, slot, host);
   const temporary = makeTemporary(steps, spec, mounts);
-  writeFiles(steps, spec, slot, mounts);
+  const workingDirectory = writeFiles(steps, spec, slot, mounts);
   const volumes = openVolumes(steps, spec, slot);
 
   // The launcher, then init with the host's root still in sight.
@@ -88,5 +90,13 @@ export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFa
   forgetPrivileges(steps);
   const ending = awaitPayload(steps, payload);
   leaveLauncher(steps);
-  return { steps, mounts, temporary, volumes, init, rooms: { ...beginning, ...preparation, ...ending } };
+  return {
+    steps,
+    mounts,
+    workingDirectory,
+    temporary,
+    volumes,
+    init,
+    rooms: { ...beginning, ...preparation, ...ending },
+  };
 }

@@ -10,7 +10,6 @@
 import { errnoName, SystemCallError } from "../../linux/errno.ts";
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { SlotSteps, type StepFailure } from "../interpret.ts";
-import { workTree } from "../plan/files.ts";
 import { type Plan, planContainer } from "../plan/plan.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../spec.ts";
 import { collectOutputs, type OutputTree } from "./collect.ts";
@@ -149,9 +148,9 @@ function report(
   };
 }
 
-/** Where the slot finds the working directory: on the root, or on the tmpfs that was its /work. */
+/** Where the slot finds the working directory: as it was made, or on a root that nobody could change. */
 function outputTree(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps): OutputTree {
-  const root = { base: { kind: "result", step: plan.mounts.root } as const, path: [spec.workingDirectory] };
-  const { base, path } = workTree(spec, plan.mounts) ?? root;
-  return { base: slotSteps.descriptor(base), path: path.join("/") };
+  const { workingDirectory, mounts } = plan;
+  if (workingDirectory !== undefined) return { base: slotSteps.descriptor(workingDirectory), path: "" };
+  return { base: slotSteps.descriptor({ kind: "result", step: mounts.root }), path: spec.workingDirectory };
 }
