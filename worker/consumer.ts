@@ -9,7 +9,7 @@ import type { Redis } from "ioredis";
 import { errorTable } from "../shared/errors.ts";
 import { QUEUE_NAME } from "../shared/keys.ts";
 import { type JobReference, workerSettings } from "../shared/queue.ts";
-import { Attempt, type AttemptContext } from "./attempt.ts";
+import { Attempt, type AttemptContext, type Verdict } from "./attempt.ts";
 import { insist } from "./insist.ts";
 import { reportOutages } from "./outages.ts";
 import { renewLock } from "./lock-renewal.ts";
@@ -72,7 +72,7 @@ export class Consumer {
       attempt.stop("lock lost");
     });
     try {
-      const verdict = await attempt.make();
+      const verdict = await this.#make(attempt, job.data.id);
       switch (verdict) {
         case "over":
           return;
@@ -91,6 +91,17 @@ export class Consumer {
       }
     } finally {
       this.#current.delete(attempt);
+    }
+  }
+
+  /** What goes wrong with an attempt's bookkeeping has nobody else to tell: BullMQ would only try again. */
+  async #make(attempt: Attempt, job: string): Promise<Verdict> {
+    try {
+      return await attempt.make();
+    } catch (error) {
+      // Not the error itself: that of a script has the script and all its arguments.
+      this.#context.logger.error({ job, reason: String(error) }, "an attempt could not be concluded");
+      throw error;
     }
   }
 
