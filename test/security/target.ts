@@ -106,7 +106,7 @@ export class Target implements AsyncDisposable {
   /** Process ids, as the machine counts, of everything that runs in containers. */
   containerProcesses(): string[] {
     const files = workerCgroups(this.#worker.id).flatMap((root) => globSync(`${root}/*/cgroup.procs`));
-    return [...new Set(files.flatMap((file) => readFileSync(file, "utf8").split("\n").filter(Boolean)))];
+    return [...new Set(files.flatMap((file) => linesOf(file)))];
   }
 
   /** What is there once the slots have tidied up after their last containers. */
@@ -121,11 +121,10 @@ export class Target implements AsyncDisposable {
   traces(): Traces {
     const { pid, id } = this.#worker;
     const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
-    const lines = (file: string): string[] => readFileSync(file, "utf8").split(/\s*\n/).filter(Boolean);
     return {
       cgroups: workerCgroups(id).flatMap((root) => globSync(`${root}/*/`)),
-      processes: tasks.flatMap((task) => lines(`${task}/children`)),
-      mounts: ["/proc/self", ...tasks].flatMap((process) => lines(`${process}/mountinfo`)).toSorted(),
+      processes: tasks.flatMap((task) => linesOf(`${task}/children`)),
+      mounts: ["/proc/self", ...tasks].flatMap((process) => linesOf(`${process}/mountinfo`)).toSorted(),
       descriptors: readdirSync(`/proc/${pid}/fd`)
         .map((descriptor) => `/proc/${pid}/fd/${descriptor}`)
         .filter((path) => existsSync(path))
@@ -137,5 +136,17 @@ export class Target implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
+  }
+}
+
+/** Lines of a file of the kernel's, none where what it tells about has gone. */
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, "utf8").split(/\s*\n/).filter(Boolean);
+  } catch (error) {
+    const isGone =
+      error instanceof Error && "code" in error && ["ENOENT", "ENODEV", "ESRCH"].includes(String(error.code));
+    if (isGone) return [];
+    throw error;
   }
 }

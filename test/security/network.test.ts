@@ -1,0 +1,73 @@
+/** Ways out of a container's network. */
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { networkInterfaces } from "node:os";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Target } from "./target.ts";
+
+let target: Target;
+/** Servers of the machine that answer whoever gets through to them. */
+let reachable: Server;
+let abstract: Server;
+const name = `longshore-${randomUUID()}`;
+beforeAll(async () => {
+  target = await Target.open();
+  reachable = createServer((socket) => socket.end("reached")).listen(0, "::");
+  abstract = createServer((socket) => socket.end("reached")).listen(`\0${name}`);
+  await Promise.all([once(reachable, "listening"), once(abstract, "listening")]);
+});
+afterAll(async () => {
+  reachable.close();
+  abstract.close();
+  await target[Symbol.asyncDispose]();
+});
+
+describe("a program", () => {
+  test("reaches no server of the machine's, no service's and no cloud's", async () => {
+    const address = reachable.address();
+    const port = address !== null && typeof address === "object" ? address.port : 0;
+    const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    const places = [
+      ...["127.0.0.1", "127.0.0.2", "::1", "0.0.0.0", ...own.map((one) => one.address)].map((host) => [host, port]),
+      ...target.ports.map((service) => ["127.0.0.1", service]),
+      ...["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.2.1", "2001:db8::1"].map((host) => [host, 80]),
+    ];
+    const source = `
+import json, socket, sys
+for host, port in json.loads(sys.argv[1]):
+    try:
+        with socket.create_connection((host.split("%")[0], port), timeout=2): print("connected", host, port)
+    except OSError: pass
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        try:
+            datagram.connect((host.split("%")[0], port))
+            if not host.startswith(("127.", "::1", "0.0.0.0")): print("a route to", host)
+        except OSError: pass
+with socket.socket(socket.AF_UNIX) as unix:
+    try: unix.connect("\\0" + sys.argv[2]); print("connected to an abstract socket")
+    except OSError: pass
+try: print(socket.getaddrinfo("example.com", 80))
+except OSError: pass`;
+    expect(await target.output({ language: "python", source, arguments: [JSON.stringify(places), name] })).toBe("");
+  });
+
+  test("gets no socket to ask the kernel or a hypervisor with, and makes no device", async () => {
+    const source = `
+import fcntl, socket, struct
+AF_ALG, AF_VSOCK, AF_XDP, AF_BLUETOOTH, AF_CAN, AF_TIPC = 38, 40, 44, 31, 29, 30
+families = [socket.AF_NETLINK, socket.AF_PACKET, AF_ALG, AF_VSOCK, AF_XDP, AF_BLUETOOTH, AF_CAN, AF_TIPC]
+attempts = [(family, kind) for family in families for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET)]
+attempts += [(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP), (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
+             (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)]
+for attempt in attempts:
+    try: socket.socket(*attempt).close(); print(attempt)
+    except OSError: pass
+SIOCSIFFLAGS, SIOCSIFADDR = 0x8914, 0x8916
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    for request in (SIOCSIFFLAGS, SIOCSIFADDR):
+        try: fcntl.ioctl(control, request, struct.pack("16sH22x", b"lo", 0)); print("the loopback was changed")
+        except OSError: pass`;
+    expect(await target.output({ language: "python", source })).toBe("");
+  });
+});
