@@ -2,7 +2,7 @@ import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { degraded, type Finding, missing, ok } from "./finding.ts";
 
-/** The five images of the presets take about this much, and as much again while they are built. */
+/** About what the images of all presets take, and the largest of them once more while it is built. */
 const COMFORTABLE_BYTES = 4 * 1024 ** 3;
 const LEAST_BYTES = 1024 ** 3;
 
