@@ -1,6 +1,6 @@
 /**
- * `npm run test:v2 [-- [--minutes N] COMMAND…]`: the tests of containers and cgroups on the oldest kernel that
- * Longshore supports, with pure cgroup v2, whatever this machine has.
+ * `npm run test:v2 [-- [--minutes N] [--report FILE] COMMAND…]`: the tests of containers and cgroups on the oldest
+ * kernel that Longshore supports, with pure cgroup v2, whatever this machine has.
  *
  *   host                                  virtual machine (QEMU, Debian 12's own kernel)
  *   run.ts ── system.ts: kernel, disk ──▶ init.sh ─▶ guest.sh ─▶ cgroup2, command
@@ -8,13 +8,19 @@
  *             the project, read-only ───▶ /mnt/project, under an overlay
  *   stdout ◀──────── serial console ───── what the command prints
  *   exit code ◀──── isa-debug-exit ────── the command's status
+ *
+ * What a run with `--report infra/vm/RESULT.md` said last is in the tree.
  */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { loadConfig } from "../../shared/config.ts";
 import { type Artifact, cached } from "./cache.ts";
 import { imagesArtifact } from "./images.ts";
-import { runMachine } from "./machine.ts";
+import { type MachineEnding, runMachine } from "./machine.ts";
+import { composeReport } from "./report.ts";
 import { systemArtifact } from "./system.ts";
 
 /** What depends on the kernel or on cgroups, and needs neither a network nor the images of the presets. */
@@ -31,7 +37,7 @@ function say(line: string): void {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { minutes: { type: "string", default: DEFAULT_MINUTES } },
+    options: { minutes: { type: "string", default: DEFAULT_MINUTES }, report: { type: "string" } },
   });
   const { dataDirectory } = loadConfig(process.env);
   const prepare = (artifact: Artifact): Promise<string> =>
@@ -42,18 +48,33 @@ async function main(): Promise<number> {
         await artifact.build(path);
       },
     });
+  const command = positionals.length > 0 ? positionals : DEFAULT_COMMAND;
+  const output = new PassThrough();
+  output.pipe(process.stdout, { end: false });
+  const printed = text(output);
+  const started = new Date();
   const ending = await runMachine({
     system: await prepare(await systemArtifact()),
     images: await prepare(await imagesArtifact(join(dataDirectory, "images"))),
     projectDirectory: join(import.meta.dirname, "../.."),
-    command: positionals.length > 0 ? positionals : DEFAULT_COMMAND,
+    command,
+    output,
     timeLimitMs: Number(values.minutes) * 60_000,
   });
+  output.end();
+  const exitCode = explainEnding(ending, values.minutes);
+  if (values.report !== undefined) {
+    await writeFile(values.report, await composeReport({ command, started, exitCode, printed: await printed }));
+  }
+  return exitCode;
+}
+
+function explainEnding(ending: MachineEnding, minutes: string): number {
   switch (ending.kind) {
     case "exited":
       return ending.status;
     case "timed out":
-      say(`the machine was ended after ${values.minutes} minutes: give it more with --minutes N`);
+      say(`the machine was ended after ${minutes} minutes: give it more with --minutes N`);
       return EXIT_TIMED_OUT;
     case "broken":
       say("the machine ended without a status: its console above tells why");
