@@ -19,6 +19,7 @@ import { closeRunRequests, openRunRequests, requestOfRun, type RunRequestChannel
 import type { SlotAnswer, SlotTask } from "./slot/thread.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import type { ContainerResult, ContainerSpec } from "./spec.ts";
+import { closeGiven } from "./streams.ts";
 
 /** What a slot is made from. */
 export interface SlotOptions {
@@ -113,8 +114,14 @@ export class Slot implements AsyncDisposable {
    *   cannot be taken away, which a new thread has tried then
    */
   async run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult> {
-    await this.#recover();
-    if (signal.aborted) return { kind: "canceled" };
+    try {
+      await this.#recover();
+      signal.throwIfAborted();
+    } catch (error) {
+      closeGiven(spec);
+      if (signal.aborted) return { kind: "canceled" };
+      throw error;
+    }
     const run = ++this.#runs;
     const cancel = (): void => requestOfRun(this.#data.cancellation, run);
     signal.addEventListener("abort", cancel, { once: true });

@@ -67,6 +67,21 @@ export type ContainerNetwork =
   /** The host's, with its resolv.conf. Only for image builds, whose package managers need it. */
   | { readonly kind: "host" };
 
+/** Descriptors of this process that a container's streams lead to, in place of memory. */
+export interface StreamDescriptors {
+  /**
+   * What the program reads. It is the run's from here on, which closes it when the container has ended, or there is
+   * none: so whoever is at the other end of a pipe learns of the end after it has happened.
+   */
+  readonly stdin?: number;
+  /** What the program writes to as its stdout, by itself: nothing of it is limited or returned. The run's, as `stdin`. */
+  readonly stdout?: number;
+  /** Gets what the program writes to stdout, up to `outputBytes`. The caller's own. */
+  readonly stdoutCopy?: number;
+  /** Bytes of each stream that are returned; `outputBytes` unless given, and no more than those. */
+  readonly keptBytes?: number;
+}
+
 /** One command to be executed in a container of its own. */
 export interface ContainerSpec {
   /** Lowest layer first. The init layer is not listed: every container gets it on top. */
@@ -82,6 +97,8 @@ export interface ContainerSpec {
   readonly user: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] };
   readonly files: readonly InputFile[];
   readonly stdin: Uint8Array;
+  /** None of them when left out. */
+  readonly streams?: StreamDescriptors;
   readonly limits: ContainerLimits;
   /** Globs relative to the working directory, of the regular files to be returned. */
   readonly outputs: readonly string[];
@@ -162,6 +179,8 @@ export interface RunResult {
   readonly stderr: OutputStream;
   readonly outputs: readonly OutputFile[];
   readonly usage: Usage;
+  /** When the command had ended, or was about to be killed, in milliseconds of CLOCK_MONOTONIC. */
+  readonly endedAtMs: number;
   /** Milliseconds spent preparing the container, running it, and collecting what it left. */
   readonly timings: { readonly prepareMs: number; readonly runMs: number; readonly collectMs: number };
 }

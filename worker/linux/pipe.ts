@@ -6,6 +6,19 @@ import { SystemCallError } from "./errno.ts";
 const EAGAIN = 11;
 const EINTR = 4;
 
+/** Both ends of a pipe of 64 KiB, which are close-on-exec and block. */
+export interface PipeEnds {
+  readonly readEnd: number;
+  readonly writeEnd: number;
+}
+
+/** Opens a pipe (pipe2(2)); the caller closes its ends. */
+export function openPipeEnds(): PipeEnds {
+  const ends = Buffer.alloc(8);
+  mustCall("pipe2", ends, O.O_CLOEXEC);
+  return { readEnd: ends.readInt32LE(0), writeEnd: ends.readInt32LE(4) };
+}
+
 /** A pipe that is close-on-exec; disposing closes what is still open of it. */
 export class Pipe implements Disposable {
   readonly readEnd: number;
@@ -18,9 +31,8 @@ export class Pipe implements Disposable {
 
   /** Opens a pipe of 64 KiB: reading answers at once, writing waits for room as programs expect. */
   static open(): Pipe {
-    const ends = Buffer.alloc(8);
-    mustCall("pipe2", ends, O.O_CLOEXEC);
-    const pipe = new Pipe(ends.readInt32LE(0), ends.readInt32LE(4));
+    const { readEnd, writeEnd } = openPipeEnds();
+    const pipe = new Pipe(readEnd, writeEnd);
     mustCall("fcntl", pipe.readEnd, FCNTL.F_SETFL, O.O_NONBLOCK);
     return pipe;
   }

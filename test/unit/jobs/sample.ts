@@ -42,6 +42,7 @@ export function runResult(changes: Partial<RunResult> = {}): RunResult {
       maxRssBytes: 6,
       processesPeak: null,
     },
+    endedAtMs: 10,
     timings: { prepareMs: 7, runMs: 8, collectMs: 9 },
     ...changes,
   };

@@ -13,7 +13,7 @@ import type { RunRequest } from "./run-request.ts";
 import { OutputCollector } from "./streams.ts";
 import { type EndedBy, supervise } from "./supervise.ts";
 import { tracePhase } from "./trace.ts";
-import { peakRssOfPayload } from "./usage.ts";
+import { monotonicMs, peakRssOfPayload } from "./usage.ts";
 
 /** What connects a run with the main thread while the slot's thread is busy with it. */
 export interface MainThread {
@@ -29,6 +29,8 @@ export interface Execution {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly maxRssBytes: number;
+  /** When the slot was about to kill it, on the clock of `monotonicMs`; undefined when it ended by itself. */
+  readonly killedAtMs: number | undefined;
 }
 
 /** A plan that failed before there was a container. */
@@ -51,10 +53,11 @@ export function execute(
     fchownSync(pipe.writeEnd, context.idBase + spec.user.uid, context.idBase + spec.user.gid);
   }
   // Opened anew for each container: flags and locks belong to an open file, and would be found by the next.
-  const stdin = spec.stdin.byteLength === 0 ? openSync("/dev/null", "r") : openSealedFile("stdin", spec.stdin);
-  resources.adopt(stdin, closeSync);
+  const { streams: given = {}, limits } = spec;
+  const stdin = given.stdin ?? openStdin(spec.stdin);
+  if (given.stdin === undefined) resources.adopt(stdin, closeSync);
 
-  const streams = { stdin, stdout: stdout.writeEnd, stderr: stderr.writeEnd };
+  const streams = { stdin, stdout: given.stdout ?? stdout.writeEnd, stderr: stderr.writeEnd };
   const launch = resources.use(new Launch(plan.steps, streams, slotSteps));
   tracePhase("spawn");
   stdout.closeWriteEnd();
@@ -70,9 +73,18 @@ export function execute(
   const init = resources.use(new ChildProcess(initPid));
 
   const collectors = {
-    stdout: new OutputCollector(stdout.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
-    stderr: new OutputCollector(stderr.readEnd, spec.limits.outputBytes, spec.build?.outputDescriptor),
+    stdout: new OutputCollector(stdout.readEnd, {
+      limitBytes: limits.outputBytes,
+      keptBytes: given.keptBytes,
+      copyTo: given.stdoutCopy ?? spec.build?.outputDescriptor,
+    }),
+    stderr: new OutputCollector(stderr.readEnd, {
+      limitBytes: limits.outputBytes,
+      keptBytes: given.keptBytes,
+      copyTo: spec.build?.outputDescriptor,
+    }),
   };
+  let killedAtMs: number | undefined;
   feed.add("stdout", collectors.stdout);
   feed.add("stderr", collectors.stderr);
   let peakRssBytes = 0;
@@ -85,6 +97,7 @@ export function execute(
     cancellation,
     feed,
     beforeKill: () => {
+      killedAtMs = monotonicMs();
       // A process killed together with init is never waited for, so nothing else tells how large it was.
       peakRssBytes = peakRssOfPayload(initPid);
     },
@@ -98,5 +111,10 @@ export function execute(
     stdout: collectors.stdout.result(),
     stderr: collectors.stderr.result(),
     maxRssBytes,
+    killedAtMs,
   };
+}
+
+function openStdin(content: Uint8Array): number {
+  return content.byteLength === 0 ? openSync("/dev/null", "r") : openSealedFile("stdin", content);
 }

@@ -140,6 +140,7 @@ function report(
     stderr: failure === undefined ? stderr : { ...stderr, content: Buffer.concat([stderr.content, failure.message]) },
     outputs,
     usage,
+    endedAtMs: execution.killedAtMs ?? times.endedMs,
     timings: {
       prepareMs: times.startedMs - beganMs,
       runMs: usage.wallTimeMs,

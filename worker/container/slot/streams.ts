@@ -8,21 +8,32 @@ const READS_AT_ONCE = 16;
 
 const excess = Buffer.alloc(64 * 1024);
 
+/** What becomes of a stream. */
+export interface StreamLimits {
+  /** What may be written. */
+  readonly limitBytes: number;
+  /** What is kept of it, from its beginning; all unless given. */
+  readonly keptBytes?: number | undefined;
+  /** A descriptor that gets all of it as well, at once. */
+  readonly copyTo?: number | undefined;
+}
+
 /** What a program writes to one of its streams, up to a limit: memory is at most twice what is kept. */
 export class OutputCollector {
   readonly #descriptor: number;
   readonly #limit: number;
+  readonly #keptMax: number;
   readonly #copyTo: number | undefined;
   #kept: Buffer;
   #bytes = 0;
   #truncated = false;
 
-  /** @param copyTo a descriptor that gets all of it as well, at once */
-  constructor(descriptor: number, limitBytes: number, copyTo?: number) {
+  constructor(descriptor: number, { limitBytes, keptBytes = limitBytes, copyTo }: StreamLimits) {
     this.#descriptor = descriptor;
     this.#limit = limitBytes;
+    this.#keptMax = Math.min(limitBytes, keptBytes);
     this.#copyTo = copyTo;
-    this.#kept = Buffer.alloc(Math.min(limitBytes, FIRST_ROOM));
+    this.#kept = Buffer.alloc(Math.min(this.#keptMax, FIRST_ROOM));
   }
 
   /** More was written than the limit allows. */
@@ -32,12 +43,12 @@ export class OutputCollector {
 
   /** Bytes kept so far. */
   get bytes(): number {
-    return this.#bytes;
+    return Math.min(this.#bytes, this.#keptMax);
   }
 
   /** A copy of some of what was kept, from one offset to before another. */
   copy(from: number, to: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from(this.#kept.subarray(from, Math.min(to, this.#bytes)));
+    return Uint8Array.from(this.#kept.subarray(from, Math.min(to, this.bytes)));
   }
 
   /** Takes what can be read now; answers whether more may come. */
@@ -47,7 +58,7 @@ export class OutputCollector {
       const length = readSome(this.#descriptor, room);
       if (length <= 0) return length === 0 ? "end" : "more";
       if (this.#copyTo !== undefined) writeWhole(this.#copyTo, room.subarray(0, length));
-      if (room === excess) {
+      if (this.#bytes === this.#limit) {
         this.#truncated = true;
         return "more";
       }
@@ -68,14 +79,16 @@ export class OutputCollector {
   /** What was kept, and whether that is all. */
   result(): OutputStream {
     // A copy of the right size: a view would take all of its buffer along to the next thread.
-    return { content: Uint8Array.from(this.#kept.subarray(0, this.#bytes)), truncated: this.#truncated };
+    const content = Uint8Array.from(this.#kept.subarray(0, this.bytes));
+    return { content, truncated: this.#truncated || this.#bytes > this.#keptMax };
   }
 
-  /** Where to read to: behind what was kept, or at the limit a place for what shows that there is more. */
+  /** Where to read to: behind what was kept, or beyond it a place for what is not, or shows that there is too much. */
   #room(): Buffer {
     if (this.#bytes === this.#limit) return excess;
+    if (this.#bytes >= this.#keptMax) return excess.subarray(0, this.#limit - this.#bytes);
     if (this.#bytes === this.#kept.byteLength) {
-      const grown = Buffer.alloc(Math.min(this.#limit, this.#kept.byteLength * 2));
+      const grown = Buffer.alloc(Math.min(this.#keptMax, this.#kept.byteLength * 2));
       this.#kept.copy(grown);
       this.#kept = grown;
     }

@@ -7,6 +7,7 @@ import { SlotContext } from "./context.ts";
 import type { SlotThreadData } from "../slot.ts";
 import { OutputFeed, type OutputMessage } from "./output-feed.ts";
 import { RunRequest } from "./run-request.ts";
+import { closeGiven } from "../streams.ts";
 import { runContainer } from "./run-container.ts";
 
 /** What the main thread asks of the slot's. */
@@ -39,10 +40,14 @@ export default function perform(task: SlotTask): SlotAnswer {
       context.tidy();
       return undefined;
     case "run":
-      return runContainer(context, task.spec, cgroupName(task.run), {
-        cancellation: new RunRequest(data.cancellation, task.run),
-        feed: new OutputFeed(task.run, new RunRequest(data.watch, task.run), post),
-      });
+      try {
+        return runContainer(context, task.spec, cgroupName(task.run), {
+          cancellation: new RunRequest(data.cancellation, task.run),
+          feed: new OutputFeed(task.run, new RunRequest(data.watch, task.run), post),
+        });
+      } finally {
+        closeGiven(task.spec);
+      }
     case "release":
       context.release(task.name);
       return undefined;
