@@ -17,9 +17,15 @@ export interface StoredLayer {
   readonly bytes: number;
   /** The blob that it was unpacked from, which the store keeps. Layers that were made here have none. */
   readonly blob?: Descriptor | undefined;
+  /** What whoever made it wants to know of it later; not read here. */
+  readonly note?: string | undefined;
 }
 
-const layerRecord = z.object({ bytes: z.int().nonnegative(), blob: descriptor.optional() });
+const layerRecord = z.object({
+  bytes: z.int().nonnegative(),
+  blob: descriptor.optional(),
+  note: z.string().optional(),
+});
 
 /**
  * Unpacked layers, each a directory named by its diff id, with a record of its size beside it.
@@ -78,7 +84,11 @@ export class LayerStore {
    * Makes a directory of the same file system, whose content is on disk, the layer of a known digest. The directory
    * is gone afterwards, as above.
    */
-  async adopt(directory: string, digest: Digest, record: Pick<StoredLayer, "bytes" | "blob">): Promise<StoredLayer> {
+  async adopt(
+    directory: string,
+    digest: Digest,
+    record: Pick<StoredLayer, "bytes" | "blob" | "note">,
+  ): Promise<StoredLayer> {
     const path = this.pathOf(digest);
     await writeFileDurably(`${path}.json`, `${JSON.stringify(record)}\n`);
     await moveUnlessPresent(directory, path);

@@ -8,19 +8,13 @@
  * and the user whose it is. Images that have the same there share it. Overlayfs cannot show a lower layer at a path
  * other than its own, and a mount of its own for each would keep its own writable files, which neither a build's
  * layer nor a commit would get; so the layer is unpacked below the path, and costs a container as much as any other.
- *
- * In use is what somebody holds a lease of (`leases.ts`), in whatever process. The rest goes when it has not been used
- * for long, or when there is too much of it, least recently used first.
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
 import type { BlobContent } from "../../../shared/blobs/storage.ts";
 import { compressionOfFile } from "../archive/compression.ts";
 import { receiveBlob } from "../blobs.ts";
-import { type Digest, digestOf, hexOf } from "../digest.ts";
-import { LayerStore } from "../layers.ts";
-import { LeaseStore } from "../leases.ts";
-import { FileLock } from "../lock.ts";
+import { type Digest, digestOf } from "../digest.ts";
+import { type LayerNotes, LeasedLayers } from "../leased-layers.ts";
 import type { StoredImage } from "../store.ts";
 import { TreeError } from "../tree/file-tree.ts";
 import { LAYER_LIMITS } from "../unpack/limits.ts";
@@ -70,9 +64,6 @@ export class InputLayerError extends Error {
   }
 }
 
-/** Held shared by those who make layers, and exclusively by who clears what others left when they died. */
-const STAGING_LOCK = "locks/staging.lock";
-
 /** Changes with how layers are made, so that those of an earlier version are not used. */
 const VERSION = 1;
 
@@ -82,30 +73,18 @@ const PLACES_KEPT = 1000;
 type Owner = Relocation["owner"];
 
 export class InputLayers {
-  readonly #directory: string;
-  readonly #layers: LayerStore;
-  readonly #leases: LeaseStore;
+  readonly #layers: LeasedLayers;
   readonly #options: InputLayersOptions;
   readonly #places = new Map<string, Place>();
 
-  private constructor(directory: string, layers: LayerStore, leases: LeaseStore, options: InputLayersOptions) {
-    this.#directory = directory;
+  private constructor(layers: LeasedLayers, options: InputLayersOptions) {
     this.#layers = layers;
-    this.#leases = leases;
     this.#options = options;
   }
 
   /** Opens the layers in `directory`, which is made when it is missing. Any number of processes may use one. */
   static async open(directory: string, options: InputLayersOptions): Promise<InputLayers> {
-    const staging = join(directory, "staging");
-    for (const path of [join(directory, "locks"), staging]) await mkdir(path, { recursive: true, mode: 0o700 });
-    {
-      await using alone = await FileLock.tryAcquire(join(directory, STAGING_LOCK));
-      if (alone !== undefined)
-        for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
-    }
-    const layers = await LayerStore.open(join(directory, "layers"));
-    return new InputLayers(directory, layers, await LeaseStore.open(join(directory, "leases")), options);
+    return new InputLayers(await LeasedLayers.open(directory, options.bytesMax), options);
   }
 
   /**
@@ -129,8 +108,9 @@ export class InputLayers {
       const place = this.#place([image.digest, owner, inputs.slice(0, index), input.at], below, input);
       accept(input, `/${place.path}`);
       const key = digestOf(JSON.stringify({ VERSION, blob: input.blob, ...place, owner }));
-      leases.use(await this.#leases.take(key));
-      const layer = (await this.#layers.get(key)) ?? (await this.#add(key, input, { ...place, owner }, signal));
+      leases.use(await this.#layers.lease(key));
+      const make = (directory: string) => this.#make(directory, input, { ...place, owner }, signal);
+      const layer = (await this.#layers.get(key)) ?? (await this.#layers.add(key, make, signal));
       paths.push(layer.path);
     }
     const kept = leases.move();
@@ -139,12 +119,7 @@ export class InputLayers {
 
   /** Removes what has not been used since a point in time. @returns how many */
   async removeUnused(since: Date): Promise<number> {
-    let removed = 0;
-    for (const { digest } of await this.#layers.list()) {
-      const used = await this.#leases.lastUsed(digest);
-      if ((used === undefined || used < since) && (await this.#remove(digest))) removed++;
-    }
-    return removed;
+    return await this.#layers.removeUnused(since);
   }
 
   #place(key: readonly unknown[], below: readonly string[], { blob, at }: InputLayer): Place {
@@ -166,31 +141,14 @@ export class InputLayers {
     }
   }
 
-  async #add(
-    key: Digest,
-    input: InputLayer,
-    relocation: Relocation,
-    signal: AbortSignal,
-  ): Promise<{ readonly path: string }> {
-    await using _staging = await FileLock.acquire(join(this.#directory, STAGING_LOCK), signal, "shared");
-    // Few locks for all layers, since their files stay: a blob may be used once and never again.
-    const lock = join(this.#directory, "locks", `${hexOf(key).slice(0, 2)}.lock`);
-    await using _lock = await FileLock.acquire(lock, signal);
-    const present = await this.#layers.get(key);
-    if (present !== undefined) return present;
-    const staged = join(this.#directory, "staging", hexOf(key));
-    const [file, tree] = [`${staged}.blob`, `${staged}.layer`];
-    await rm(tree, { recursive: true, force: true });
+  async #make(directory: string, input: InputLayer, relocation: Relocation, signal: AbortSignal): Promise<LayerNotes> {
+    const file = `${directory}.blob`;
     try {
       await this.#receive(input, file, signal);
-      await mkdir(tree, { mode: 0o755 });
-      const bytes = await this.#unpack(input, file, tree, relocation, signal);
-      const layer = await this.#layers.adopt(tree, key, { bytes });
-      await this.#trim();
-      return layer;
+      await mkdir(directory, { mode: 0o755 });
+      return { bytes: await this.#unpack(input, file, directory, relocation, signal) };
     } finally {
       await rm(file, { force: true });
-      await rm(tree, { recursive: true, force: true });
     }
   }
 
@@ -236,31 +194,5 @@ export class InputLayers {
       default:
         return result satisfies never;
     }
-  }
-
-  /** Removes what has not been used for longest, until the rest is small enough or in use. */
-  async #trim(): Promise<void> {
-    const layers = await Promise.all(
-      (await this.#layers.list()).map(async ({ digest, bytes }) => ({
-        digest,
-        bytes,
-        usedAt: (await this.#leases.lastUsed(digest))?.getTime() ?? 0,
-      })),
-    );
-    let total = layers.reduce((sum, { bytes }) => sum + bytes, 0);
-    for (const { digest, bytes } of layers.toSorted((one, other) => one.usedAt - other.usedAt)) {
-      if (total <= this.#options.bytesMax) return;
-      if (await this.#remove(digest)) total -= bytes;
-    }
-  }
-
-  /** @returns whether it could be: it was not in use */
-  async #remove(digest: Digest): Promise<boolean> {
-    await using unused = await this.#leases.tryKeepOut(digest);
-    // Another process may have been here first.
-    if (unused === undefined || (await this.#layers.get(digest)) === undefined) return false;
-    await this.#layers.remove(digest, join(this.#directory, "staging", `removed-${hexOf(digest)}`));
-    await this.#leases.forget(digest);
-    return true;
   }
 }

@@ -111,8 +111,8 @@ async function keep(
   }
 }
 
-/** What cp says of a stranger's files is for the worker's log only. */
-async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
+/** Copies a writable layer to a path that does not exist. What cp says of a stranger's files is for the worker's log only. */
+export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
   const environment = { PATH: process.env["PATH"] ?? "", LC_ALL: "C" };
   // With the dot it is what the link in /proc leads to that is copied.
   await runCommand("cp", ["--archive", "--no-target-directory", "--", `${from}/.`, to], { environment, signal });
