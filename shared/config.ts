@@ -106,7 +106,7 @@ const variables = {
   },
   LONGSHORE_ID_BASE: {
     default: "1879048192",
-    meaning: "first host user id of the slots' ranges, 65536 for each slot",
+    meaning: "first host user id of the slots' ranges, 131072 for each slot",
     schema: whole(IDS_PER_SLOT, ID_RANGE_END - IDS_PER_SLOT),
   },
   LONGSHORE_DRAIN_MS: {
@@ -207,6 +207,11 @@ const variables = {
     meaning: "what unpacked blobs may take on a worker's disk, in bytes; those least recently used go first",
     schema: whole(0, Number.MAX_SAFE_INTEGER),
   },
+  LONGSHORE_BUILD_CACHE_BYTES: {
+    default: "4294967296",
+    meaning: "what compiled submissions and checkers may take on a worker's disk; those least recently used go first",
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+  },
   LONGSHORE_METRICS_HOST: {
     default: "127.0.0.1",
     meaning: "address on which the worker serves its metrics",
@@ -304,6 +309,8 @@ export interface Config {
   readonly layerBytes: number;
   /** What unpacked blobs may take on a worker's disk. */
   readonly layerCacheBytes: number;
+  /** What compiled programs of judges may take on a worker's disk. */
+  readonly buildCacheBytes: number;
   readonly metricsHost: string;
   readonly metricsPort: number;
   readonly logLevel: LogLevel;
@@ -383,6 +390,7 @@ function assemble(values: Values, maxima: Limits): Config {
     outputFilesBytes: values.LONGSHORE_OUTPUT_FILES_BYTES,
     layerBytes: values.LONGSHORE_LAYER_BYTES,
     layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,
+    buildCacheBytes: values.LONGSHORE_BUILD_CACHE_BYTES,
     metricsHost: values.LONGSHORE_METRICS_HOST,
     metricsPort: values.LONGSHORE_METRICS_PORT,
     logLevel: values.LONGSHORE_LOG_LEVEL,
@@ -397,7 +405,7 @@ function findContradictions(config: Config): string[] {
   if (config.apiKeys.length === 0 && !isLoopback(config.host)) {
     faults.push(`LONGSHORE_HOST is ${config.host}, which others can reach: set LONGSHORE_API_KEYS, or use 127.0.0.1`);
   }
-  if (config.idBase + config.slots * IDS_PER_SLOT > ID_RANGE_END) {
+  if (config.idBase + 2 * config.slots * IDS_PER_SLOT > ID_RANGE_END) {
     faults.push(`LONGSHORE_ID_BASE leaves no room for ${config.slots} slots below user id ${ID_RANGE_END}: lower it`);
   }
   return faults;

@@ -1,6 +1,5 @@
 /** A job's record in Redis, and how it is read as a {@link Job}. */
-import type { Job, JobError, JobState } from "./job.ts";
-import type { JobResult } from "./job-result.ts";
+import { type Job, type JobError, type JobKind, jobKinds, type JobState } from "./job.ts";
 
 /** Fields that a {@link Job} is made of; the request stays in Redis, it may be megabytes. */
 export const viewFields = [
@@ -21,7 +20,7 @@ export const viewFields = [
  */
 export function readJob(values: readonly (string | null)[]): Job | undefined {
   const [id, kind, state, createdAt, startedAt, finishedAt, attempt, result, error] = values;
-  if (!id || kind !== "run" || !state || !createdAt) return undefined;
+  if (!id || !isKind(kind) || !state || !createdAt) return undefined;
   return {
     id,
     kind,
@@ -30,16 +29,16 @@ export function readJob(values: readonly (string | null)[]): Job | undefined {
     startedAt: startedAt ? toTimestamp(startedAt) : null,
     finishedAt: finishedAt ? toTimestamp(finishedAt) : null,
     attempt: Number(attempt ?? 0),
-    result: result ? (JSON.parse(result) as JobResult) : null,
+    result: result ? JSON.parse(result) : null,
     error: error ? (JSON.parse(error) as JobError) : null,
   };
 }
 
 /** The job as it is in the moment in which it is accepted, without asking Redis again. */
-export function newJob(id: string, createdAt: string): Job {
+export function newJob(id: string, kind: JobKind, createdAt: string): Job {
   return {
     id,
-    kind: "run",
+    kind,
     state: "queued",
     createdAt: toTimestamp(createdAt),
     startedAt: null,
@@ -48,6 +47,10 @@ export function newJob(id: string, createdAt: string): Job {
     result: null,
     error: null,
   };
+}
+
+function isKind(text: string | null | undefined): text is JobKind {
+  return jobKinds.some((kind) => kind === text);
 }
 
 /** Records hold milliseconds with decimals, as Redis's clock gave them. */

@@ -5,9 +5,10 @@
  * that a misspelt limit is an answer and not a surprise.
  */
 import * as z from "zod";
-import { checkContent, textSchema } from "./content.ts";
-import { isDigest } from "./digest.ts";
+import { textSchema } from "./content.ts";
+import type { Digest } from "./digest.ts";
 import { LongshoreError } from "./errors.ts";
+import { createJudgeRequestSchema, type JudgeRequest } from "./judge-request.ts";
 import { createLimitsSchema, type Limits } from "./limits.ts";
 import {
   checkArgumentBytes,
@@ -20,35 +21,20 @@ import {
   checkWorkingDirectory,
   requestBounds,
 } from "./job-request-rules.ts";
-import { absolutePathSchema, outputPatternSchema, relativePathSchema } from "./paths/schemas.ts";
+import { absolutePathSchema, outputPatternSchema } from "./paths/schemas.ts";
+import { blobDigestSchema, contentSchema, fileSchema, priorities } from "./request-fields.ts";
 import { issuesToDetails } from "./validation.ts";
 import { volumeRequestSchema, VOLUMES_MAX } from "./volumes.ts";
-
-/** Order in which waiting jobs are taken. */
-export const priorities = ["low", "normal", "high"] as const;
-export type Priority = (typeof priorities)[number];
 
 /** Text that ends up in argv or the environment. */
 const argumentSchema = textSchema.refine((text) => !text.includes("\0"), { error: "has a NUL" });
 
-const encodingSchema = z.enum(["utf8", "base64"]);
-
-const fileSchema = z
-  .strictObject({
-    path: relativePathSchema,
-    content: z.string(),
-    encoding: encodingSchema.default("utf8"),
-    executable: z.boolean().default(false),
-  })
-  .superRefine(checkContent)
-  .meta({ id: "File", description: "a file put into the working directory before the command starts" });
-
 const layerSchema = z
   .strictObject({
-    blob: z
-      .string()
-      .refine(isDigest, { error: "is not the digest of a blob: sha256: and 64 lower-case hexadecimal digits" })
-      .meta({ description: "digest of a tar that was put with PUT /v1/blobs", examples: ["sha256:…"] }),
+    blob: blobDigestSchema.meta({
+      description: "digest of a tar that was put with PUT /v1/blobs",
+      examples: ["sha256:…"],
+    }),
     at: absolutePathSchema,
   })
   .meta({
@@ -57,11 +43,6 @@ const layerSchema = z
       "files below a directory, as a read-only layer under what the job writes; they belong to the job's user, whatever " +
       "the tar says, and an image's symbolic links on the way are followed within it",
   });
-
-const stdinSchema = z.union([
-  textSchema,
-  z.strictObject({ content: z.string(), encoding: encodingSchema.default("utf8") }).superRefine(checkContent),
-]);
 
 const environmentSchema = z
   .record(
@@ -120,7 +101,7 @@ function createRunRequestSchema(maxima: Limits) {
         .max(requestBounds.layers)
         .default([])
         .meta({ description: "blobs stacked over the image, lowest first" }),
-      stdin: stdinSchema.default(""),
+      stdin: contentSchema.default(""),
       arguments: z
         .array(argumentSchema)
         .max(requestBounds.arguments)
@@ -157,7 +138,7 @@ function createRunRequestSchema(maxima: Limits) {
 
 /** Schema of a request on a server that grants limits up to `maxima`; its input side is the OpenAPI document's. */
 export function createJobRequestSchema(maxima: Limits) {
-  return z.discriminatedUnion("kind", [createRunRequestSchema(maxima)]);
+  return z.discriminatedUnion("kind", [createRunRequestSchema(maxima), createJudgeRequestSchema(maxima)]);
 }
 
 export type JobRequestSchema = ReturnType<typeof createJobRequestSchema>;
@@ -165,8 +146,32 @@ export type JobRequestSchema = ReturnType<typeof createJobRequestSchema>;
 /** A request that has been checked; limits hold only what was asked for. `shared/presets.ts` fills them up. */
 export type CheckedRequest = z.output<JobRequestSchema>;
 
+/** A request of kind `run` that has been checked. */
+export type CheckedRunRequest = Extract<CheckedRequest, { kind: "run" }>;
+
+/** A request of kind `run` as a worker is handed it, with every limit set. */
+export type RunRequest = Omit<CheckedRunRequest, "limits"> & { readonly limits: Limits };
+
 /** What a worker is handed: as {@link CheckedRequest}, with every limit set. */
-export type JobRequest = Omit<CheckedRequest, "limits"> & { readonly limits: Limits };
+export type JobRequest = RunRequest | JudgeRequest;
+
+/** The blobs that a request names, and where. */
+export function blobsOf(request: CheckedRequest): { readonly path: string; readonly blob: Digest }[] {
+  switch (request.kind) {
+    case "run":
+      return request.layers.map(({ blob }, index) => ({ path: `layers[${index}].blob`, blob }));
+    case "judge":
+      return request.cases.flatMap((judged, index) =>
+        (["stdin", "expected"] as const).flatMap((field) => {
+          const data = judged[field];
+          if (typeof data === "string" || !("blob" in data)) return [];
+          return [{ path: `cases[${index}].${field}.blob`, blob: data.blob }];
+        }),
+      );
+    default:
+      return request satisfies never;
+  }
+}
 
 /** Checks the parsed body of a request. Throws `invalid_request` with every fault and its path. */
 export function parseJobRequest(schema: JobRequestSchema, body: unknown): CheckedRequest {

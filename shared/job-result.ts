@@ -19,7 +19,7 @@ export const outcomes = [
 const milliseconds = z.number().min(0);
 const count = z.int().min(0);
 
-const outputSchema = z
+export const outputSchema = z
   .strictObject({
     content: z.string(),
     encoding: z.enum(["utf8", "base64"]).meta({ description: "base64 when the bytes are no valid UTF-8" }),

@@ -20,6 +20,7 @@ import type { Job, JobError } from "./job.ts";
 import { newJob, readJob, viewFields } from "./job-record.ts";
 import type { JobRequest } from "./job-request.ts";
 import type { JobResult } from "./job-result.ts";
+import type { JudgeResult } from "./judge-result.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
@@ -70,7 +71,7 @@ export type Claim =
 export type Ending =
   | {
       readonly state: "done";
-      readonly result: JobResult;
+      readonly result: JobResult | JudgeResult;
       readonly outputs: readonly OutputContent[];
     }
   | { readonly state: "failed"; readonly error: JobError }
@@ -140,7 +141,7 @@ export class JobStore {
     const [status, acceptedId = "", detail = ""] = reply as string[];
     switch (status) {
       case "accepted":
-        return { status, job: newJob(acceptedId, detail), delivery: "pending" };
+        return { status, job: newJob(acceptedId, request.kind, detail), delivery: "pending" };
       case "repeated":
         return { status, id: acceptedId, delivery: detail === "pending" ? "pending" : "confirmed" };
       case "full":

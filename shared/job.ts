@@ -2,12 +2,14 @@
 import * as z from "zod";
 import { errorCodes } from "./errors.ts";
 import { jobResultSchema } from "./job-result.ts";
+import { judgeResultSchema } from "./judge-result.ts";
 
 export const jobStates = ["queued", "running", "done", "failed", "canceled"] as const;
 export type JobState = (typeof jobStates)[number];
 
-/** Kinds of job; one so far. */
-export const jobKinds = ["run"] as const;
+/** Kinds of job. */
+export const jobKinds = ["run", "judge"] as const;
+export type JobKind = (typeof jobKinds)[number];
 
 /** Identifies a job: a random UUID, so that it cannot be guessed from another one. */
 export const jobIdSchema = z.uuid();
@@ -19,10 +21,10 @@ export const jobErrorSchema = z
   .meta({ id: "JobError" });
 export type JobError = z.infer<typeof jobErrorSchema>;
 
-export const jobSchema = z
-  .strictObject({
+function jobOf<Kind extends JobKind, Result extends z.ZodType>(kind: Kind, result: Result) {
+  return z.strictObject({
     id: jobIdSchema,
-    kind: z.enum(jobKinds),
+    kind: z.literal(kind),
     state: z.enum(jobStates).meta({
       description: "done: the program ran, whatever it did; failed: we failed, see error",
     }),
@@ -30,12 +32,24 @@ export const jobSchema = z
     startedAt: timestamp.nullable(),
     finishedAt: timestamp.nullable(),
     attempt: z.int().min(0).meta({ description: "how often a worker has started it" }),
-    result: jobResultSchema.nullable().meta({ description: "set when the state is done" }),
+    result: result.nullable().meta({ description: "set when the state is done" }),
     error: jobErrorSchema.nullable().meta({ description: "set when the state is failed" }),
-  })
-  .meta({ id: "Job" });
+  });
+}
 
-export type Job = z.infer<typeof jobSchema>;
+export const runJobSchema = jobOf("run", jobResultSchema).meta({ id: "RunJob" });
+export const judgeJobSchema = jobOf("judge", judgeResultSchema).meta({ id: "JudgeJob" });
+export const jobSchema = z.discriminatedUnion("kind", [runJobSchema, judgeJobSchema]).meta({ id: "Job" });
+
+export type RunJob = z.infer<typeof runJobSchema>;
+export type JudgeJob = z.infer<typeof judgeJobSchema>;
+export type Job = RunJob | JudgeJob;
+
+/** A job that was posted as one of kind `run`. Throws for what is none: whoever answered made a mistake. */
+export function asRunJob(job: Job): RunJob {
+  if (job.kind === "run") return job;
+  throw new TypeError(`job ${job.id} is of kind ${job.kind}, not run`);
+}
 
 /** Whether nothing will change about the job any more. */
 export function isFinished(job: Pick<Job, "state">): boolean {

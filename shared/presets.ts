@@ -7,7 +7,15 @@ import { join } from "node:path";
 import * as z from "zod";
 import { contentLength } from "./content.ts";
 import { LongshoreError } from "./errors.ts";
-import type { CheckedRequest, JobRequest } from "./job-request.ts";
+import type { CheckedRequest, CheckedRunRequest, JobRequest, RunRequest } from "./job-request.ts";
+import {
+  type CheckedJudgeRequest,
+  judgeDefaults,
+  judgeMaxima,
+  type JudgeCase,
+  type JudgeProgram,
+  type JudgeRequest,
+} from "./judge-request.ts";
 import { createLimitsSchema, fromTable, limitTable, resolveLimits, type Limits } from "./limits.ts";
 import { relativePathSchema } from "./paths/schemas.ts";
 
@@ -56,37 +64,87 @@ function readPreset(file: string): Preset {
 }
 
 /**
- * Fills a checked request up with its preset's limits and the defaults, and checks what only the preset knows.
+ * Fills a checked request up with its presets' limits and the defaults, and checks what only the presets know.
  * Throws `invalid_request`: unknown language, main file given twice or not at all.
  */
 export function resolveRequest(request: CheckedRequest, presets: Presets, maxima: Limits): JobRequest {
-  if (request.language === undefined) return fitting({ ...request, limits: resolveLimits(maxima, request.limits) });
-  const preset = presets.get(request.language);
+  switch (request.kind) {
+    case "run":
+      return resolveRunRequest(request, presets, maxima);
+    case "judge":
+      return resolveJudgeRequest(request, presets, maxima);
+    default:
+      return request satisfies never;
+  }
+}
+
+function resolveRunRequest(request: CheckedRunRequest, presets: Presets, maxima: Limits): RunRequest {
+  const { language } = request;
+  const preset = language === undefined ? undefined : findPreset({ ...request, language }, presets);
+  const resolved = { ...request, limits: resolveLimits(maxima, request.limits, preset?.limits) };
+  insistOnRoom(resolved);
+  return resolved;
+}
+
+function resolveJudgeRequest(request: CheckedJudgeRequest, presets: Presets, maxima: Limits): JudgeRequest {
+  const resolveProgram = (path: string, program: NonNullable<typeof request.interactor>): JudgeProgram => {
+    const { limits } = findPreset(program, presets, path);
+    const resolved = { ...program, limits: resolveLimits(maxima, program.limits, limits) };
+    insistOnRoom(resolved, path);
+    return resolved;
+  };
+  const preset = findPreset(request, presets);
+  const largest = judgeMaxima(maxima);
+  const defaults = judgeDefaults(preset.limits);
+  const cases = request.cases.map((judged): JudgeCase => {
+    const limits = resolveLimits(largest, { ...request.limits, ...judged.limits }, defaults);
+    return { ...judged, limits };
+  });
+  const limits = resolveLimits(largest, request.limits, defaults);
+  for (const judged of [{ limits }, ...cases]) insistOnRoom({ ...request, limits: judged.limits });
+  const { checker = { type: "tokens" }, interactor, ...rest } = request;
+  return {
+    ...rest,
+    limits,
+    cases,
+    checker: checker.type === "program" ? { ...resolveProgram("checker.", checker), type: checker.type } : checker,
+    ...(interactor !== undefined && { interactor: resolveProgram("interactor.", interactor) }),
+  };
+}
+
+interface Sources {
+  readonly source?: string | undefined;
+  readonly files: readonly { readonly path: string; readonly content: string; readonly encoding: "utf8" | "base64" }[];
+}
+
+/** The preset of a program that has what it needs. @param path where the program stands in the request, and a dot */
+function findPreset(program: Sources & { readonly language: string }, presets: Presets, path = ""): Preset {
+  const preset = presets.get(program.language);
   if (preset === undefined) {
-    throw invalid("language", `is not known: choose one of ${[...presets.keys()].join(", ")}`);
+    throw invalid(`${path}language`, `is not known: choose one of ${[...presets.keys()].join(", ")}`);
   }
-  const mainFile = request.files.findIndex(({ path }) => path === preset.fileName);
-  if (request.source === undefined && mainFile < 0) {
-    throw invalid("source", `is missing: give it, or ${preset.fileName} in files`);
+  const mainFile = program.files.findIndex((file) => file.path === preset.fileName);
+  if (program.source === undefined && mainFile < 0) {
+    throw invalid(`${path}source`, `is missing: give it, or ${preset.fileName} in files`);
   }
-  if (request.source !== undefined && mainFile >= 0) {
-    throw invalid(`files[${mainFile}].path`, `is where source is put: give only one of them`);
+  if (program.source !== undefined && mainFile >= 0) {
+    throw invalid(`${path}files[${mainFile}].path`, `is where source is put: give only one of them`);
   }
-  const below = request.files.findIndex(({ path }) => path.startsWith(`${preset.fileName}/`));
-  if (below >= 0) throw invalid(`files[${below}].path`, `lies below ${preset.fileName}, which is a file`);
-  return fitting({ ...request, limits: resolveLimits(maxima, request.limits, preset.limits) });
+  const below = program.files.findIndex((file) => file.path.startsWith(`${preset.fileName}/`));
+  if (below >= 0) throw invalid(`${path}files[${below}].path`, `lies below ${preset.fileName}, which is a file`);
+  return preset;
 }
 
 /** A tmpfs counts whole pages. */
 const PAGE_BYTES = 4096;
 
 /** The files that a job brings must fit the file system that they are written to. */
-function fitting(request: JobRequest): JobRequest {
+function insistOnRoom(request: Sources & { readonly limits: Limits }, path = ""): void {
   const contents = [...request.files, ...(request.source === undefined ? [] : [request.source])];
   const pages = contents.map((content) => Math.ceil(contentLength(content) / PAGE_BYTES) + 1);
   const bytes = pages.reduce((sum, count) => sum + count, 0) * PAGE_BYTES;
-  if (bytes <= request.limits.diskBytes) return request;
-  throw invalid("limits.diskBytes", `is ${request.limits.diskBytes}, but the job's files take ${bytes} bytes`);
+  if (bytes <= request.limits.diskBytes) return;
+  throw invalid(`${path}limits.diskBytes`, `is ${request.limits.diskBytes}, but the job's files take ${bytes} bytes`);
 }
 
 function invalid(path: string, message: string): LongshoreError {

@@ -7,7 +7,7 @@
 import { Queue, type QueueOptions, type WorkerOptions } from "bullmq";
 import type { Redis } from "ioredis";
 import { createKeys, QUEUE_NAME } from "./keys.ts";
-import type { Priority } from "./job-request.ts";
+import type { Priority } from "./request-fields.ts";
 import { withRedis } from "./redis.ts";
 
 /** What BullMQ carries: a reference, never a body. */

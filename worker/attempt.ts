@@ -23,7 +23,7 @@ import { AttemptEvents } from "./attempt-events.ts";
 import type { OutputSpool } from "./container/spec.ts";
 import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
-import type { JobContext, JobOutcome } from "./jobs/run.ts";
+import type { JobContext, JobOutcome } from "./jobs/context.ts";
 import type { Progress } from "./jobs/progress.ts";
 import { storeLargeOutputs } from "./large-outputs.ts";
 import type { WorkerMetrics } from "./metrics.ts";
@@ -88,7 +88,7 @@ export class Attempt {
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
     await using spool = new AsyncDisposableStack();
-    if (claim.request.outputs.length > 0) {
+    if (claim.request.kind === "judge" || claim.request.outputs.length > 0) {
       spool.defer(() => rm(this.#outputSpool.directory, { recursive: true, force: true }));
     }
     if (claim.watched) this.#watched.abort();
@@ -142,6 +142,8 @@ export class Attempt {
           state: "done",
           ...(await storeLargeOutputs(outcome, blobs, store.holderOf(this.#id))),
         });
+      case "judged":
+        return await this.#finish({ state: "done", result: outcome.result, outputs: [] });
       case "failed": {
         const { error, retry } = outcome;
         const goesOn = retry === "worthwhile" && !this.#isLast;

@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { createRegistry, DURATION_BUCKETS, METRIC_PREFIX } from "../shared/metrics.ts";
 import type { ImageStore } from "./images/store.ts";
-import type { ContainerReport } from "./jobs/run.ts";
+import type { ContainerReport } from "./jobs/context.ts";
 import type { SlotPool } from "./slots.ts";
 
 /** Bytes, from the smallest program to the largest limit: 1 MiB to 4 GiB. */

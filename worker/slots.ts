@@ -1,4 +1,5 @@
 import type { Slot } from "./container/slot.ts";
+import type { ContainerRunner } from "./jobs/context.ts";
 
 /** A slot in use; disposing of it makes it free again. */
 export interface SlotLease extends Disposable {
@@ -9,19 +10,23 @@ export interface SlotLease extends Disposable {
 export class SlotPool implements AsyncDisposable {
   readonly #slots: readonly Slot[];
   readonly #free: Slot[];
+  readonly #openSlot: (index: number) => Promise<Slot>;
+  /** By the index of their slots. */
+  readonly #companions = new Map<number, Promise<Slot>>();
   readonly #waiting: PromiseWithResolvers<Slot>[] = [];
 
-  private constructor(slots: readonly Slot[]) {
+  private constructor(slots: readonly Slot[], openSlot: (index: number) => Promise<Slot>) {
     this.#slots = slots;
+    this.#openSlot = openSlot;
     this.#free = [...slots];
   }
 
-  /** Opens `count` slots at once; when one of them cannot be opened, none stays open. */
+  /** Opens `count` slots at once, of twice as many that `openSlot` can open; when one of them cannot be opened, none stays open. */
   static async open(count: number, openSlot: (index: number) => Promise<Slot>): Promise<SlotPool> {
     const openings = await Promise.allSettled(Array.from({ length: count }, (_, index) => openSlot(index)));
     const slots = openings.flatMap((opening) => (opening.status === "fulfilled" ? [opening.value] : []));
     const failure = openings.find((opening) => opening.status === "rejected");
-    if (failure === undefined) return new SlotPool(slots);
+    if (failure === undefined) return new SlotPool(slots, openSlot);
     await Promise.all(slots.map((slot) => slot[Symbol.asyncDispose]()));
     throw failure.reason;
   }
@@ -36,7 +41,33 @@ export class SlotPool implements AsyncDisposable {
 
   /** Waits for a free slot. */
   async acquire(): Promise<SlotLease> {
-    const slot = this.#free.pop() ?? (await this.#nextFree());
+    return this.#lease(this.#free.pop() ?? (await this.#nextFree()));
+  }
+
+  /** A slot that is free now; undefined when there is none. */
+  tryAcquire(): SlotLease | undefined {
+    const slot = this.#free.pop();
+    return slot && this.#lease(slot);
+  }
+
+  /**
+   * The place beside a slot, opened when it is first asked for. It is no slot of the pool: who has a slot never waits for
+   * a second place, which others may hold who wait, too.
+   */
+  async companionOf(slot: ContainerRunner): Promise<Slot> {
+    const index = this.#slots.findIndex((candidate) => candidate === slot);
+    if (index < 0) throw new RangeError("this slot is not of the pool");
+    const companion = this.#companions.get(index) ?? this.#openSlot(this.#slots.length + index);
+    this.#companions.set(index, companion);
+    try {
+      return await companion;
+    } catch (error) {
+      this.#companions.delete(index);
+      throw error;
+    }
+  }
+
+  #lease(slot: Slot): SlotLease {
     return { slot, [Symbol.dispose]: () => this.#giveBack(slot) };
   }
 
@@ -54,6 +85,8 @@ export class SlotPool implements AsyncDisposable {
 
   /** Ends the slots' threads, and with them whatever runs there. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot[Symbol.asyncDispose]()));
+    const companions = await Promise.allSettled(this.#companions.values());
+    const opened = companions.flatMap((opening) => (opening.status === "fulfilled" ? [opening.value] : []));
+    await Promise.all([...this.#slots, ...opened].map((slot) => slot[Symbol.asyncDispose]()));
   }
 }

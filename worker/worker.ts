@@ -32,6 +32,7 @@ import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { insistOnVolumes } from "./doctor/volumes.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
+import { BuildLayers } from "./images/builds/build-layers.ts";
 import { collectGarbage } from "./images/garbage.ts";
 import { InputLayers } from "./images/inputs/input-layers.ts";
 import { ImagePuller } from "./images/registry/puller.ts";
@@ -80,7 +81,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   await mkdir(config.dataDirectory, { recursive: true });
   const images = await ImageStore.open(join(config.dataDirectory, "images"));
   const puller = new ImagePuller(images, registrySettings(config, process.env));
-  const identity = resources.use(await WorkerIdentity.take(config));
+  // Each slot has a companion.
+  const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
   const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
   const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
@@ -104,6 +106,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     layerBytesMax: config.layerBytes,
     bytesMax: config.layerCacheBytes,
   });
+  const builds = await BuildLayers.open(join(dataDirectory, "builds"), config.buildCacheBytes);
   const store = new JobStore({ redis, queue, resultTtlSeconds, blobs });
   const subscriber = connect("subscriber");
   const cancels = resources.use(new JobSignals(subscriber, redis, store.keys.cancelChannel));
@@ -155,7 +158,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   resources.use(
     periodically(
       async () => {
-        const layers = await inputs.removeUnused(new Date(Date.now() - blobTtlSeconds * 1000));
+        const since = new Date(Date.now() - blobTtlSeconds * 1000);
+        const layers = (await inputs.removeUnused(since)) + (await builds.removeUnused(since));
         if (layers > 0) logger.info({ layers }, "layers of jobs were removed");
       },
       GARBAGE_MS,
@@ -183,6 +187,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     {
       images,
       inputs,
+      builds,
       blobs,
       outputSpool,
       puller,

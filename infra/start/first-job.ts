@@ -1,5 +1,5 @@
 import type { Config } from "../../shared/config.ts";
-import { jobSchema, type Job } from "../../shared/job.ts";
+import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { apiUrl } from "./programs.ts";
 
 const WAIT_SECONDS = 30;
@@ -27,7 +27,7 @@ export async function runFirstJob(config: Config, say: (line: string) => void): 
   say(`it took ${prepareMs.toFixed(1)} ms to make its container, and ${runMs.toFixed(1)} ms to run`);
 }
 
-async function post(config: Config): Promise<Job> {
+async function post(config: Config): Promise<RunJob> {
   const response = await fetch(`${apiUrl(config)}/v1/jobs?wait=${WAIT_SECONDS}`, {
     method: "POST",
     headers: {
@@ -37,5 +37,5 @@ async function post(config: Config): Promise<Job> {
     body: JSON.stringify({ language: "python", source: PROGRAM }),
   });
   if (!response.ok) throw new Error(`the first job was refused: ${response.status} ${await response.text()}`);
-  return jobSchema.parse(await response.json());
+  return runJobSchema.parse(await response.json());
 }

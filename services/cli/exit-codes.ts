@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { Job } from "../../shared/job.ts";
+import type { RunJob } from "../../shared/job.ts";
 import type { JobResult } from "../../shared/job-result.ts";
 
 /** Exit codes that are ours; the rest are the program's own. As timeout(1), `docker run` and the shells have them. */
@@ -14,7 +14,7 @@ export const exitCodes = {
 } as const;
 
 /** The exit code of `longshore run` for a job that is finished. */
-export function exitCodeOf(job: Job): number {
+export function exitCodeOf(job: RunJob): number {
   if (job.state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
   return job.result === null ? exitCodes.ownFailure : exitCodeOfResult(job.result);
 }

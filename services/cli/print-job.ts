@@ -1,10 +1,10 @@
 import { decodeContent } from "../../shared/content.ts";
-import type { Job } from "../../shared/job.ts";
+import type { RunJob } from "../../shared/job.ts";
 import type { JobResult, KeptLayer } from "../../shared/job-result.ts";
 import { report } from "./report.ts";
 
-/** Prints what the program wrote, byte for byte, and then, on stderr, what it cannot say itself. */
-export function printJob(job: Job): void {
+/** Prints on stderr how a job ended, as far as its program could not say it itself. */
+export function printEnding(job: RunJob): void {
   const { result, error } = job;
   if (result === null) {
     report(error === null ? `job ${job.id} was canceled` : `job ${job.id} failed: ${error.message} (${error.code})`);
@@ -14,8 +14,6 @@ export function printJob(job: Job): void {
     process.stderr.write(decodeContent(result.build.stdout));
     process.stderr.write(decodeContent(result.build.stderr));
   }
-  process.stdout.write(decodeContent(result.stdout));
-  process.stderr.write(decodeContent(result.stderr));
   const remark = remarkOn(result);
   if (remark !== undefined) report(remark);
   if (result.keptLayer !== undefined) report(describeKept(job.id, result.worker, result.keptLayer));

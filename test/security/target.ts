@@ -4,7 +4,7 @@
  */
 import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { vi } from "vitest";
-import { type Job, jobSchema } from "../../shared/job.ts";
+import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { workerSchema } from "../../shared/workers.ts";
 import { makeDataDirectory } from "../support/data-directory.ts";
 import { childrenOf, startLongshore } from "../support/longshore.ts";
@@ -69,10 +69,10 @@ export class Target implements AsyncDisposable {
   }
 
   /** Posts a job, which is accepted. */
-  async post(request: unknown): Promise<Job> {
+  async post(request: unknown): Promise<RunJob> {
     const response = await this.submit(request);
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-    return jobSchema.parse(await response.json());
+    return runJobSchema.parse(await response.json());
   }
 
   submit(request: unknown): Promise<Response> {
@@ -81,18 +81,18 @@ export class Target implements AsyncDisposable {
   }
 
   /** The job when it is finished. */
-  async finished({ id }: Pick<Job, "id">): Promise<Job> {
+  async finished({ id }: Pick<RunJob, "id">): Promise<RunJob> {
     for (;;) {
-      const job = jobSchema.parse(await (await fetch(`${this.url}/v1/jobs/${id}?wait=30`)).json());
+      const job = runJobSchema.parse(await (await fetch(`${this.url}/v1/jobs/${id}?wait=30`)).json());
       if (job.finishedAt !== null) return job;
     }
   }
 
-  async cancel({ id }: Pick<Job, "id">): Promise<void> {
+  async cancel({ id }: Pick<RunJob, "id">): Promise<void> {
     await fetch(`${this.url}/v1/jobs/${id}`, { method: "DELETE" });
   }
 
-  async run(request: unknown): Promise<Job> {
+  async run(request: unknown): Promise<RunJob> {
     return await this.finished(await this.post(request));
   }
 

@@ -26,6 +26,8 @@ async function explain(file: string): Promise<string> {
   const presets = loadPresets(SHIPPED_IMAGES);
   const body: unknown = JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
   const request = resolveRequest(parseJobRequest(createJobRequestSchema(config.maxima), body), presets, config.maxima);
+  if (request.kind !== "run")
+    throw new Error(`a job of kind ${request.kind} is many containers: explain one of kind run`);
   const preset = request.language === undefined ? undefined : presets.get(request.language);
   const reference = preset?.image ?? request.image ?? "";
   const image = await findImage(await ImageStore.open(join(config.dataDirectory, "images")), reference);

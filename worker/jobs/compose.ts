@@ -7,7 +7,7 @@
  */
 import { posix } from "node:path";
 import { decodeContent } from "../../shared/content.ts";
-import type { JobRequest } from "../../shared/job-request.ts";
+import type { RunRequest } from "../../shared/job-request.ts";
 import { describeWorkingDirectoryFault } from "../../shared/job-request-rules.ts";
 import { resolveLimits, type Limits } from "../../shared/limits.ts";
 import type { Preset } from "../../shared/presets.ts";
@@ -51,13 +51,13 @@ const READONLY_BUILD_DIRECTORY = "/build";
  * @param maxima the largest limits that this server grants; the limits of a preset's build are cut to them
  * @throws {UnusableImageError | UnusableVolumeError}
  */
-export function composeRun(request: JobRequest, program: Program, maxima: Limits): RunPlan {
+export function composeRun(request: RunRequest, program: Program, maxima: Limits): RunPlan {
   const plan = compose(request, program, maxima);
   for (const spec of [plan.build, plan.run]) if (spec !== undefined) insistOnVolumePlaces(spec);
   return plan;
 }
 
-function compose(request: JobRequest, program: Program, maxima: Limits): RunPlan {
+function compose(request: RunRequest, program: Program, maxima: Limits): RunPlan {
   const { image, inputs, preset, user } = program;
   const files = inputFiles(request, preset);
   const workingDirectory = directoryOf(request, image);
@@ -110,12 +110,12 @@ function runAfterBuild(run: ContainerSpec, buildDirectory: string): Pick<Contain
 }
 
 /** A command that is given takes the place of the image's Entrypoint and Cmd, both: it is what runs. */
-function wordsOf(request: JobRequest, { image, preset }: Program): ContainerSpec["command"] {
+function wordsOf(request: RunRequest, { image, preset }: Program): ContainerSpec["command"] {
   const given = preset?.run ?? request.command;
   return given === undefined ? commandOf(image.config, request.arguments) : nonEmpty([...given, ...request.arguments]);
 }
 
-function directoryOf(request: JobRequest, image: StoredImage): string {
+function directoryOf(request: RunRequest, image: StoredImage): string {
   if (request.workingDirectory !== undefined) return request.workingDirectory;
   const directory = workingDirectoryOf(image.config);
   const fault = describeWorkingDirectoryFault(directory, request);
@@ -123,7 +123,7 @@ function directoryOf(request: JobRequest, image: StoredImage): string {
   throw new UnusableImageError(`its WorkingDir ${directory} ${fault}, as the job's workingDirectory`);
 }
 
-function inputFiles(request: JobRequest, preset: Preset | undefined): InputFile[] {
+function inputFiles(request: RunRequest, preset: Preset | undefined): InputFile[] {
   const files = request.files.map(({ path, content, encoding, executable }) => ({
     path,
     content: decodeContent({ content, encoding }),

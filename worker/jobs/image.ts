@@ -10,7 +10,7 @@
 import type { PullPolicy } from "../../shared/config.ts";
 import { isDigest } from "../../shared/digest.ts";
 import { formatReference, namesOf, parseReference, type Reference } from "../../shared/image-reference.ts";
-import type { JobRequest } from "../../shared/job-request.ts";
+import type { RunRequest } from "../../shared/job-request.ts";
 import type { Preset } from "../../shared/presets.ts";
 import { explainPullFailure, type PullFailure } from "../images/registry/pull-failure.ts";
 import type { ImagePuller } from "../images/registry/puller.ts";
@@ -42,7 +42,7 @@ export type ImageFailure = { readonly kind: "failed" } & PullFailure;
  * @throws the reason of `signal`
  */
 export async function acquireImage(
-  request: JobRequest,
+  request: Pick<RunRequest, "image">,
   preset: Preset | undefined,
   sources: ImageSources,
   signal: AbortSignal,

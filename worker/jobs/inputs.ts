@@ -1,5 +1,5 @@
 import { describeLayerPlaceFault } from "../../shared/job-request-rules.ts";
-import type { JobRequest } from "../../shared/job-request.ts";
+import type { RunRequest } from "../../shared/job-request.ts";
 import { type InputLease, InputLayerError, type InputLayers } from "../images/inputs/input-layers.ts";
 import type { StoredImage } from "../images/store.ts";
 import type { User } from "../images/tree/users.ts";
@@ -10,7 +10,7 @@ import type { User } from "../images/tree/users.ts";
  * @throws {InputLayerError}, or the reason of `signal`
  */
 export async function leaseInputs(
-  request: JobRequest,
+  request: RunRequest,
   image: StoredImage,
   { uid, gid }: User,
   inputs: InputLayers,

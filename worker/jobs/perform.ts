@@ -1,5 +1,7 @@
 import type { JobRequest } from "../../shared/job-request.ts";
-import { type AttemptFacts, type ContainerRunner, type JobContext, type JobOutcome, performRun } from "./run.ts";
+import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
+import { performJudge } from "./judge.ts";
+import { performRun } from "./run.ts";
 
 /**
  * Does a job, whatever its kind.
@@ -14,7 +16,9 @@ export async function performJob(
   switch (request.kind) {
     case "run":
       return await performRun(request, attempt, slot, context, signal);
+    case "judge":
+      return await performJudge(request, attempt, slot, context, signal);
     default:
-      return request.kind satisfies never;
+      return request satisfies never;
   }
 }

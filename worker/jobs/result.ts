@@ -63,7 +63,8 @@ export function buildFailedResult(build: RunResult, circumstances: Circumstances
   };
 }
 
-function containerResult(run: RunResult): BuildResult {
+/** What is said of one container. */
+export function containerResult(run: RunResult): BuildResult {
   const { outcome, exitCode, signal, usage, timings } = run;
   return {
     outcome,

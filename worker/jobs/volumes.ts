@@ -1,4 +1,4 @@
-import type { JobRequest } from "../../shared/job-request.ts";
+import type { RunRequest } from "../../shared/job-request.ts";
 import { findPlaceFaults, type Volumes } from "../../shared/volumes.ts";
 import type { ContainerSpec, VolumeMount } from "../container/spec.ts";
 
@@ -17,7 +17,7 @@ export class UnusableVolumeError extends Error {
  * What a job's volumes are on this worker. A volume that jobs may only read stays as it is, empty or not.
  * @throws {UnusableVolumeError} where the API that accepted the job has another configuration than this worker
  */
-export function volumesOf({ volumes: requested }: JobRequest, volumes: Volumes): VolumeMount[] {
+export function volumesOf({ volumes: requested }: RunRequest, volumes: Volumes): VolumeMount[] {
   return requested.map(({ name, at, mode }) => {
     const volume = volumes.get(name);
     const message =

@@ -3,7 +3,7 @@ import type { Request, Response } from "express";
 import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
 import { isFinished, jobIdSchema, jobSchema, type Job } from "../../../shared/job.ts";
-import { type CheckedRequest, parseJobRequest } from "../../../shared/job-request.ts";
+import { blobsOf, type CheckedRequest, parseJobRequest } from "../../../shared/job-request.ts";
 import type { Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { cancelJob, submitJob } from "../../../shared/submit.ts";
@@ -38,7 +38,7 @@ function postJob(context: ApiContext): Route {
 
   async function accept(request: Request, response: Response): Promise<Job> {
     const checked = parseJobRequest(requestSchema, await readJson(request, response));
-    checkVolumes(checked.volumes, config.volumes);
+    if (checked.kind === "run") checkVolumes(checked.volumes, config.volumes);
     const idempotency = readIdempotency(request, checked);
     await insistOnBlobs(context, request, checked);
     const { status, job } = await submitJob(store, queue, resolveRequest(checked, presets, config.maxima), {
@@ -164,13 +164,14 @@ function readId(request: Request): string {
   return parsed.data.toLowerCase();
 }
 
-/** A job's blobs have to be its client's; their time to live begins anew. Throws `blob_not_found`, naming the layers. */
-async function insistOnBlobs(context: ApiContext, request: Request, { layers }: CheckedRequest): Promise<void> {
-  if (layers.length === 0) return;
-  const digests = layers.map(({ blob }) => blob);
+/** A job's blobs have to be its client's; their time to live begins anew. Throws `blob_not_found`, naming the fields. */
+async function insistOnBlobs(context: ApiContext, request: Request, checked: CheckedRequest): Promise<void> {
+  const blobs = blobsOf(checked);
+  if (blobs.length === 0) return;
+  const digests = blobs.map(({ blob }) => blob);
   const held = await context.blobs.touch(digests, holderOf(request, context.config));
-  const details = held.flatMap((isHeld, index) =>
-    isHeld ? [] : [{ path: `layers[${index}].blob`, message: "is no blob of yours, or has expired: put it again" }],
+  const details = blobs.flatMap(({ path }, index) =>
+    held[index] === true ? [] : [{ path, message: "is no blob of yours, or has expired: put it again" }],
   );
   if (details.length > 0) throw new LongshoreError("blob_not_found", { details });
 }

@@ -3,11 +3,13 @@ import { buffer } from "node:stream/consumers";
 import { Command, Option } from "commander";
 import type { Config } from "../../../shared/config.ts";
 import { encodeContent } from "../../../shared/content.ts";
+import { asRunJob } from "../../../shared/job.ts";
 import { limitNames, limitTable } from "../../../shared/limits.ts";
 import { createClient } from "../client.ts";
 import { exitCodeOf } from "../exit-codes.ts";
+import { RunFollower } from "../follow-run.ts";
 import { report } from "../report.ts";
-import { printJob } from "../print-job.ts";
+import { printEnding } from "../print-job.ts";
 import { describeRequest, limitOption, type RunOptions } from "../run-request.ts";
 import { saveOutputs } from "../save-outputs.ts";
 
@@ -58,23 +60,29 @@ async function run(config: Config, files: string[], options: Options, programWor
   const client = createClient(config);
   const { id } = await client.submit({ ...request, stdin: encodeContent(stdin) });
 
+  const follower = new RunFollower(client, id);
+  const finished = async (signal: AbortSignal) => {
+    if (options.json !== true) await follower.follow(signal);
+    return await client.finished(id, signal);
+  };
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-  let job;
+  let ended;
   try {
-    job = await client.finished(id, interrupted.signal);
+    ended = await finished(interrupted.signal);
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
     report(`canceling job ${id}`);
     await client.cancel(id);
-    job = await client.finished(id, AbortSignal.timeout(10_000));
+    ended = await finished(AbortSignal.timeout(10_000));
   } finally {
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
 
+  const job = asRunJob(ended);
   if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
-  else printJob(job);
+  else printEnding(job);
   await saveOutputs(client, { id, outputs: job.result?.outputs ?? [] }, options.saveTo);
   process.exitCode = exitCodeOf(job);
 }

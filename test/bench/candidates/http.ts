@@ -5,7 +5,7 @@ import { apiProgram, apiUrl, workerProgram } from "../../../infra/start/programs
 import { prepareRedis } from "../../../infra/start/redis.ts";
 import { Supervisor } from "../../../infra/start/supervisor.ts";
 import { loadConfig } from "../../../shared/config.ts";
-import { jobSchema } from "../../../shared/job.ts";
+import { runJobSchema } from "../../../shared/job.ts";
 import { freePort } from "../../support/redis.ts";
 import type { Workbench } from "../workbench.ts";
 import { type Candidate, tryOut, type Tools } from "./candidate.ts";
@@ -66,7 +66,7 @@ async function post(url: URL, body: string, agent: Agent): Promise<number> {
   const elapsed = process.hrtime.bigint() - began;
 
   if (response.statusCode !== 200) throw new Error(`the api answered ${response.statusCode}: ${answer}`);
-  const job = jobSchema.parse(JSON.parse(answer));
+  const job = runJobSchema.parse(JSON.parse(answer));
   if (job.state !== "done" || job.result?.exitCode !== 0) throw new Error(`the job did not do its work: ${answer}`);
   return Number(elapsed);
 }

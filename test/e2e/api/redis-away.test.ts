@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import { program, startApi, type RunningApi } from "../../support/api.ts";
 import { connected, done, runByHand } from "../../support/jobs.ts";
 import { startRedis, type RedisServer } from "../../support/redis.ts";
@@ -75,7 +75,7 @@ describe("while Redis is away", () => {
     connection.disconnect();
     const response = await waiting;
     expect(response.status).toBe(200);
-    expect(((await response.json()) as Job).result?.stdout.content).toBe("42\n");
+    expect(((await response.json()) as RunJob).result?.stdout.content).toBe("42\n");
   });
 
   test("a job that was accepted is answered with 202 when the wait is over", async () => {
@@ -115,7 +115,7 @@ test("who waits is told although the connection for news has fallen silent", { t
   const connection = await connected(redis.url, "consumer");
   await runByHand(new JobStore({ redis: connection, queue: "longshore", resultTtlSeconds: 60 }), id, done("42\n"));
   connection.disconnect();
-  expect(((await (await waiting).json()) as Job).state).toBe("done");
+  expect(((await (await waiting).json()) as RunJob).state).toBe("done");
 });
 
 test("every job that was accepted while Redis came and went is there", async () => {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
-import { jobSchema } from "../../../shared/job.ts";
+import { runJobSchema } from "../../../shared/job.ts";
 import { makeDataDirectory } from "../../support/data-directory.ts";
 import { childrenOf, type Longshore, startLongshore } from "../../support/longshore.ts";
 
@@ -11,12 +11,12 @@ async function post({ url }: Longshore, source: string) {
     body: JSON.stringify({ language: "python", source }),
   });
   expect(response.status).toBe(202);
-  return jobSchema.parse(await response.json());
+  return runJobSchema.parse(await response.json());
 }
 
 async function finished({ url }: Longshore, id: string) {
   for (;;) {
-    const job = jobSchema.parse(await (await fetch(`${url}/v1/jobs/${id}?wait=30`)).json());
+    const job = runJobSchema.parse(await (await fetch(`${url}/v1/jobs/${id}?wait=30`)).json());
     if (job.finishedAt !== null) return job;
   }
 }
@@ -49,7 +49,7 @@ describe("npm start", () => {
     void (async () => {
       let state = "queued";
       while (state === "queued")
-        state = jobSchema.parse(await (await fetch(`${longshore.url}/v1/jobs/${id}`)).json()).state;
+        state = runJobSchema.parse(await (await fetch(`${longshore.url}/v1/jobs/${id}`)).json()).state;
       resolve();
     })();
     await running;

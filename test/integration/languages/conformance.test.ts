@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../shared/config.ts";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import { loadPresets } from "../../../shared/presets.ts";
 import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 /** What a failed expectation should show of a job. */
-function summaryOf({ result, error }: Job): object {
+function summaryOf({ result, error }: RunJob): object {
   if (!result) return { error };
   const { outcome, exitCode, stdout, stderr, build } = result;
   return {

@@ -53,7 +53,7 @@ describe("who waits for a job", () => {
     // a worker's connection, which may well be back before the subscriber's
     const worker = await connected(bench.server.url, "consumer");
     await runByHand(bench.storeOn(worker), job.id, done("while nobody listened"));
-    expect((await waiting).result?.stdout.content).toBe("while nobody listened");
+    expect(await waiting).toMatchObject({ result: { stdout: { content: "while nobody listened" } } });
     worker.disconnect();
     subscriber.disconnect();
   });

@@ -1,6 +1,6 @@
 /** A client's view of jobs, straight on Redis: posts requests, waits for what comes of them, counts the reports. */
 import { once } from "node:events";
-import { isFinished, type Job } from "../../../shared/job.ts";
+import { asRunJob, isFinished, type Job, type RunJob } from "../../../shared/job.ts";
 import { createJobRequestSchema, parseJobRequest } from "../../../shared/job-request.ts";
 import { JobSignals } from "../../../shared/job-signals.ts";
 import { JobStore } from "../../../shared/job-store.ts";
@@ -49,9 +49,9 @@ export class Client implements AsyncDisposable {
     return job.id;
   }
 
-  /** The job as soon as it is finished. */
-  async finished(id: string): Promise<Job> {
-    return await this.#waitUntil(id, isFinished);
+  /** The job, of kind `run`, as soon as it is finished. */
+  async finished(id: string): Promise<RunJob> {
+    return asRunJob(await this.#waitUntil(id, isFinished));
   }
 
   /** The job as soon as a worker has it, or has had it. */
@@ -59,7 +59,7 @@ export class Client implements AsyncDisposable {
     return await this.#waitUntil(id, ({ state }) => state !== "queued");
   }
 
-  async run(body: Record<string, unknown>): Promise<Job> {
+  async run(body: Record<string, unknown>): Promise<RunJob> {
     return await this.finished(await this.post(body));
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import { exportToDirectory } from "../../../worker/images/archive/export.ts";
 import { collectGarbage } from "../../../worker/images/garbage.ts";
 import { commitKeptRun } from "../../../worker/images/kept/commit.ts";
@@ -46,7 +46,7 @@ afterAll(async () => {
 });
 
 /** Runs a script that keeps what it writes. */
-async function keep(body: Record<string, unknown>): Promise<Job> {
+async function keep(body: Record<string, unknown>): Promise<RunJob> {
   const job = await client.run({ ...body, keepLayer: true });
   jobs.push(job.id);
   expect(job).toMatchObject({ state: "done" });
@@ -56,13 +56,13 @@ async function keep(body: Record<string, unknown>): Promise<Job> {
 const bash = (source: string, changes: Record<string, unknown> = {}) => keep({ language: "bash", source, ...changes });
 const inImage = (image: string, script: string) => keep({ image, command: ["bash", "-c", script] });
 
-async function commit({ id }: Job, remarks: { message?: string; author?: string } = {}): Promise<StoredImage> {
+async function commit({ id }: RunJob, remarks: { message?: string; author?: string } = {}): Promise<StoredImage> {
   const name = `test-kept-${process.pid}:${names.length}`;
   names.push(name);
   return await commitKeptRun(data.images, id, name, remarks);
 }
 
-function keptLayers({ result }: Job): readonly { digest: string; bytes: number }[] {
+function keptLayers({ result }: RunJob): readonly { digest: string; bytes: number }[] {
   const kept = result?.keptLayer;
   if (kept === undefined || "error" in kept) throw new Error(`nothing was kept: ${kept?.error}`);
   return kept.layers;

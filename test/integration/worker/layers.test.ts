@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import { startApi, type RunningApi } from "../../support/api.ts";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
@@ -41,10 +41,10 @@ async function put(content: Uint8Array, to = api): Promise<string> {
   return digest;
 }
 
-async function run(body: Record<string, unknown>, to = api): Promise<Job> {
+async function run(body: Record<string, unknown>, to = api): Promise<RunJob> {
   const response = await to.post(body, { wait: 60 });
   if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
-  return (await response.json()) as Job;
+  return (await response.json()) as RunJob;
 }
 
 /** Runs a shell script with layers and returns what it printed. */
@@ -163,7 +163,7 @@ describe("a job's layer", () => {
 });
 
 describe("a job fails at once", () => {
-  const failing = async (blob: string, at = "/data", more = {}): Promise<Job["error"]> => {
+  const failing = async (blob: string, at = "/data", more = {}): Promise<RunJob["error"]> => {
     const job = await run({ language: "bash", source: "true", layers: [{ blob, at }], ...more });
     expect(job).toMatchObject({ state: "failed", attempt: 1 });
     return job.error;

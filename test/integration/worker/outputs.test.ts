@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Blobs } from "../../../shared/blobs/blobs.ts";
 import { openBlobStorage } from "../../../shared/blobs/open-storage.ts";
 import { loadConfig } from "../../../shared/config.ts";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import { startApi, type RunningApi } from "../../support/api.ts";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
@@ -34,9 +34,9 @@ afterAll(async () => {
 interface Installation extends AsyncDisposable {
   readonly api: RunningApi;
   /** Runs a shell script that returns files. */
-  run(source: string, outputs: readonly string[], more?: Record<string, unknown>): Promise<Job>;
+  run(source: string, outputs: readonly string[], more?: Record<string, unknown>): Promise<RunJob>;
   /** What came back under a path. */
-  fetch(job: Job, path: string): Promise<Response>;
+  fetch(job: RunJob, path: string): Promise<Response>;
 }
 
 /** An API and a worker that know nothing of each other but Redis and the place of blobs. */
@@ -56,7 +56,7 @@ async function start(queue: string, environment: Readonly<Record<string, string>
     async run(source, outputs, more = {}) {
       const response = await api.post({ language: "bash", source, outputs, ...more }, { wait: 60 });
       expect(response.status).toBe(200);
-      return (await response.json()) as Job;
+      return (await response.json()) as RunJob;
     },
     fetch: (job, path) => api.fetch(`/v1/jobs/${job.id}/outputs/${path}`),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { jobSchema, type Job } from "../../../shared/job.ts";
+import { type RunJob, runJobSchema } from "../../../shared/job.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { freePort, type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
@@ -74,14 +74,14 @@ async function start(environment: Readonly<Record<string, string>> = {}): Promis
   return worker;
 }
 
-const linesOf = (job: Job): string[] => job.result?.stdout.content.trimEnd().split("\n") ?? [];
+const linesOf = (job: RunJob): string[] => job.result?.stdout.content.trimEnd().split("\n") ?? [];
 
 describe("a job whose image its worker does not have", () => {
   it("has it pulled, says how long that took, and the next one finds it there", async () => {
     await using _worker = await start();
     const image = `${proxy.host}/one:1`;
     const first = await client.run({ image });
-    expect(jobSchema.parse(first)).toEqual(first);
+    expect(runJobSchema.parse(first)).toEqual(first);
     expect(linesOf(first)).toEqual(["one"]);
     expect(first.result?.timings.pullMs).toBeGreaterThan(0);
     proxy.seen.length = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { exitCodeOf } from "../../../services/cli/exit-codes.ts";
-import type { Job } from "../../../shared/job.ts";
+import type { RunJob } from "../../../shared/job.ts";
 import type { JobResult } from "../../../shared/job-result.ts";
 
 const stream = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
@@ -15,7 +15,7 @@ const usage = {
 };
 const timings = { prepareMs: 1, runMs: 1, collectMs: 1 };
 
-function done(result: Partial<JobResult>): Job {
+function done(result: Partial<JobResult>): RunJob {
   return {
     id: "6d1e4e36-4f0e-4d4f-a1c5-2b0f6f6b8f5a",
     kind: "run",

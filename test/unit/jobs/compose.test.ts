@@ -18,6 +18,7 @@ function compose(
   inputs: readonly string[] = [],
 ) {
   const request = resolveRequest(parseJobRequest(schema, body), presets, maxima);
+  if (request.kind !== "run") throw new TypeError("only runs are composed");
   const preset = request.language === undefined ? undefined : presets.get(request.language);
   return composeRun(request, { image, inputs, preset, volumes: new Map(), user }, maxima);
 }

@@ -47,6 +47,7 @@ test("an empty environment is a configuration", () => {
     outputFilesBytes: 268_435_456,
     layerBytes: 4_294_967_296,
     layerCacheBytes: 21_474_836_480,
+    buildCacheBytes: 4_294_967_296,
     metricsHost: "127.0.0.1",
     metricsPort: 9464,
     logLevel: "info",
@@ -153,8 +154,8 @@ describe("without keys", () => {
 });
 
 test("the slots' ids end before those that systemd keeps for itself", () => {
-  expect(faultsOf({ LONGSHORE_ID_BASE: "2147287040", LONGSHORE_SLOTS: "1" })).toEqual([]);
-  expect(faultsOf({ LONGSHORE_ID_BASE: "2147287040", LONGSHORE_SLOTS: "2" })).toEqual([
+  expect(faultsOf({ LONGSHORE_ID_BASE: "2147221504", LONGSHORE_SLOTS: "1" })).toEqual([]);
+  expect(faultsOf({ LONGSHORE_ID_BASE: "2147221504", LONGSHORE_SLOTS: "2" })).toEqual([
     expect.stringContaining("LONGSHORE_ID_BASE"),
   ]);
 });

@@ -36,7 +36,7 @@ describe("what is filled up", () => {
 });
 
 test("what is written is kept only where something can be", () => {
-  expect(parse({ ...smallest, keepLayer: true }).keepLayer).toBe(true);
+  expect(parse({ ...smallest, keepLayer: true })).toMatchObject({ keepLayer: true });
   const faults = faultsOf({ ...smallest, keepLayer: true, rootfs: "readonly" });
   expect(faults).toEqual({ keepLayer: expect.stringMatching(/^needs a writable root/) });
 });
@@ -48,7 +48,7 @@ describe("a layer", () => {
 
   test("is a blob and a path", () => {
     const layers = [{ blob, at: "/data/in" }];
-    expect(parse({ ...smallest, layers }).layers).toEqual(layers);
+    expect(parse({ ...smallest, layers })).toMatchObject({ layers });
   });
 
   test.each([

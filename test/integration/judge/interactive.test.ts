@@ -1,0 +1,108 @@
+/** Interactive cases: submission and interactor in two containers, with pipes between them. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { judgeJobSchema } from "../../../shared/job.ts";
+import type { JudgeCaseResult } from "../../../shared/judge-result.ts";
+import { startApi, type RunningApi } from "../../support/api.ts";
+import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
+import { type RedisServer, startRedis } from "../../support/redis.ts";
+import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
+
+let redis: RedisServer;
+let data: DataDirectory;
+let worker: WorkerProcess;
+let api: RunningApi;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  data = await makeDataDirectory("bash", "c");
+  // One slot: two containers talk all the same, and nobody waits for the other's place.
+  worker = startWorkerProcess({ REDIS_URL: redis.url, LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: "1" });
+  await worker.ready;
+  api = await startApi(redis.url, { LONGSHORE_DATA: data.path });
+});
+
+afterAll(async () => {
+  await api[Symbol.asyncDispose]();
+  await worker[Symbol.asyncDispose]();
+  await redis.stop();
+  await data[Symbol.asyncDispose]();
+});
+
+/** Knows a number from the input, answers guesses, and is content with seven of them. */
+const INTERACTOR = `
+read -r secret <"$1"
+echo "$2 $3" >&2
+for turn in 1 2 3 4 5 6 7; do
+  read -r guess || { echo "unexpected end" >&2; exit 1; }
+  if ((guess == secret)); then echo found; exit 0; fi
+  if ((guess < secret)); then echo more; else echo less; fi
+done
+echo "too many guesses" >&2
+exit 1`;
+
+const SEARCH = `
+low=1; high=100
+while :; do
+  guess=$(((low + high) / 2)); echo $guess
+  read -r answer || exit 9
+  case $answer in more) low=$((guess + 1)) ;; less) high=$((guess - 1)) ;; *) exit 0 ;; esac
+done`;
+
+async function interact(source: string, interactor = INTERACTOR, language = "bash"): Promise<JudgeCaseResult> {
+  const body = {
+    kind: "judge",
+    language,
+    source,
+    limits: { wallTimeMs: 1000 },
+    cases: [{ name: "1", stdin: "73\n" }],
+    interactor: { language: "bash", source: interactor, limits: { wallTimeMs: 1000 } },
+  };
+  const response = await api.post(body, { wait: 60 });
+  const { result } = judgeJobSchema.parse(await response.json());
+  const [only] = result?.cases ?? [];
+  if (only === undefined) throw new Error("the job has no result");
+  return only;
+}
+
+describe("an interactive case", () => {
+  it("is accepted when the interactor says so", async () => {
+    expect(await interact(SEARCH)).toMatchObject({
+      verdict: "accepted",
+      points: 1,
+      message: "/tmp/output /judge/expected",
+    });
+  });
+
+  it("is a wrong answer when the interactor says so, though the submission fails of that afterwards", async () => {
+    const result = await interact("for n in 1 2 3 4 5 6 7 8; do echo $n; read -r answer || exit 9; done");
+    expect(result).toMatchObject({ verdict: "wrong_answer", message: expect.stringMatching(/too many guesses$/) });
+  });
+
+  it("is the submission's fault when it says nothing, and waits", async () => {
+    expect(await interact("read -r answer")).toMatchObject({ verdict: "wall_limit" });
+  });
+
+  it("is the submission's fault when it crashes, whatever the interactor makes of that", async () => {
+    expect(await interact("echo 50; kill -SEGV $$")).toMatchObject({ verdict: "runtime_error", signal: "SIGSEGV" });
+    expect(await interact("int main(void) { __builtin_trap(); }", "read -r line", "c")).toMatchObject({
+      verdict: "runtime_error",
+    });
+  });
+
+  it("ends when the submission does, with what the interactor says of it", async () => {
+    expect(await interact("exit 0")).toMatchObject({
+      verdict: "wrong_answer",
+      message: expect.stringMatching(/unexpected end$/),
+    });
+  });
+
+  it("is the interactor's fault when it crashes or hangs", async () => {
+    expect(await interact(SEARCH, "kill -SEGV $$")).toMatchObject({ verdict: "checker_error" });
+    expect(await interact(SEARCH, "sleep 1000")).toMatchObject({ verdict: "checker_error" });
+  });
+
+  it("lets programs open their streams by name", async () => {
+    const source = "exec >/dev/stdout </dev/stdin; echo 73; read -r answer";
+    expect(await interact(source)).toMatchObject({ verdict: "accepted" });
+  });
+});

@@ -1,0 +1,73 @@
+/**
+ * One run of an interactive case: submission and interactor in a container each, with the kernel's pipes between them.
+ *
+ *   slot        submission ── stdout ──▶ pipe ──▶ stdin ── interactor        the slot's companion
+ *                          ◀── stdin ── pipe ◀── stdout ──
+ *
+ * Each end of a pipe is closed when its container has ended, and not before: so whoever ends because of the other ends
+ * after it, and who ended first is known from the clock.
+ */
+import type { ContainerSpec, RunResult } from "../../container/spec.ts";
+import { openPipe } from "../../container/streams.ts";
+import { type ContainerLabels, runContainer } from "../container.ts";
+import type { ContainerRunner, JobContext } from "../context.ts";
+import { type CaseRunner, interactorWords, KEPT_BYTES, withFiles } from "./case-run.ts";
+import { type Judgement, judgeByExitCode, judgeEnding } from "./judgement.ts";
+import type { ReadyProgram } from "./program.ts";
+
+/** Runs submission and interactor against each other; the interactor's exit code is the verdict, if it gets that far. */
+export function createInteractiveRunner(
+  submission: ReadyProgram,
+  interactor: ReadyProgram,
+  context: JobContext,
+): CaseRunner {
+  return async (judged, directory, slot, signal) => {
+    const companion = await context.slots.companionOf(slot);
+    const [questions, answers] = [openPipe(), openPipe()];
+    const failed = new AbortController();
+    const both = AbortSignal.any([signal, failed.signal]);
+    const streams = { stdin: questions.readEnd, stdout: answers.writeEnd, keptBytes: KEPT_BYTES };
+    const asking = withFiles(interactor, directory, interactorWords);
+    const { wallTimeMs } = asking.limits;
+    const specs = [
+      { ...submission.spec, limits: judged.limits, streams },
+      {
+        ...asking,
+        // Its time is what it takes beyond the submission's: who waits for a submission that hangs has not hung itself.
+        limits: { ...asking.limits, wallTimeMs: wallTimeMs + judged.limits.wallTimeMs },
+        streams: { ...asking.streams, stdin: answers.readEnd, stdout: questions.writeEnd },
+      },
+    ] as const;
+    const run = async (spec: ContainerSpec, labels: ContainerLabels, place: ContainerRunner) => {
+      const result = await runContainer(spec, labels, place, context, both);
+      // The other one would wait for somebody who never comes.
+      if (result.kind !== "ended") failed.abort();
+      return result;
+    };
+    const [played, asked] = await Promise.all([
+      run(specs[0], { stage: "run", ...submission }, slot),
+      run(specs[1], { stage: "check", ...interactor }, companion),
+    ]);
+    for (const result of [played, asked]) if (result.kind === "failed") return result;
+    if (played.kind !== "ended" || asked.kind !== "ended") return { kind: "canceled" };
+    return { kind: "judged", result: played, judgement: judgeInteraction(played, asked, judged.points) };
+  };
+}
+
+/**
+ * Who is to blame. The first to end badly: what the other one did after that, it did because of it.
+ *
+ * - A submission that ended badly before the interactor had ended failed by itself; unless the interactor goes on for all
+ *   of its own time after that, which means that it has hung, and the submission has waited for it.
+ * - An interactor that ended first gives its verdict. After an acceptance the submission still has to end well, but it
+ *   may have been cut short in its last words (SIGPIPE).
+ */
+export function judgeInteraction(submission: RunResult, interactor: RunResult, pointsMax: number): Judgement {
+  const ending = judgeEnding(submission);
+  const verdict = judgeByExitCode(interactor, "interactor", pointsMax);
+  if (ending === undefined) return verdict;
+  const submissionFirst = submission.endedAtMs <= interactor.endedAtMs;
+  const hasHung = interactor.outcome === "wall_limit" && ending.verdict === "wall_limit";
+  if (submissionFirst) return hasHung ? verdict : ending;
+  return verdict.verdict === "accepted" && submission.signal !== "SIGPIPE" ? ending : verdict;
+}
