@@ -15,6 +15,7 @@ const PACKAGES = [
   "python3-minimal",
   "redis-server",
   "procps",
+  "attr",
   // Brings the loopback up.
   "iproute2",
 ];
