@@ -64,8 +64,8 @@ export class AttemptEvents implements Progress {
 
   /** Tells what is left to tell, if it can be told at once. */
   async close(): Promise<void> {
-    this.#state = this.#state === "lost" ? "lost" : "closing";
-    await this.#sending;
+    if (this.#state === "open") this.#state = "closing";
+    while (this.#sending !== undefined) await this.#sending;
   }
 
   #push(item: OutputPiece | ProgressEvent): void {
@@ -75,8 +75,12 @@ export class AttemptEvents implements Progress {
   }
 
   #send(): void {
-    if (this.#sending !== undefined || !this.#options.wanted.aborted) return;
-    this.#sending = this.#drain().finally(() => (this.#sending = undefined));
+    if (this.#sending !== undefined || this.#queue.length === 0 || !this.#options.wanted.aborted) return;
+    this.#sending = this.#drain().finally(() => {
+      this.#sending = undefined;
+      // What came after the last look at the queue.
+      this.#send();
+    });
   }
 
   async #drain(): Promise<void> {
