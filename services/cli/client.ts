@@ -3,13 +3,18 @@
  * meant for the user as it is.
  */
 import { createReadStream } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { Readable } from "node:stream";
 import * as z from "zod";
 import type { Digest } from "../../shared/digest.ts";
 import { jobSchema, type Job } from "../../shared/job.ts";
+import { readEvents, type ServerSentEvent } from "./event-stream.ts";
 
 /** Seconds of one long poll; the API takes up to 60. */
 const POLL_SECONDS = 30;
+
+/** How often, and after how long, a stream of events is asked for again that broke, or could not be had. */
+const RECONNECTIONS = { count: 20, pauseMs: 500 } as const;
 
 /** Where the API is, and the key to use it with. */
 export interface ClientOptions {
@@ -35,6 +40,8 @@ export interface Client {
   submit(request: Readonly<Record<string, unknown>>): Promise<Job>;
   /** Resolves with the job when nothing will change about it any more. Aborting ends the wait, not the job. */
   finished(id: string, signal: AbortSignal): Promise<Job>;
+  /** What happens in a job, behind an event or from the beginning, up to its result; a stream that breaks is resumed. */
+  events(id: string, after: string | undefined, signal: AbortSignal): AsyncGenerator<ServerSentEvent, void, void>;
   /** Cancels a job, queued or running. */
   cancel(id: string): Promise<void>;
   /** Contents of a file that a job returned. */
@@ -87,6 +94,27 @@ export function createClient({ url, apiKey }: ClientOptions): Client {
       for (;;) {
         const job = await get(`/v1/jobs/${id}?wait=${POLL_SECONDS}`, jobSchema, { signal });
         if (job.finishedAt !== null) return job;
+      }
+    },
+    async *events(id, after, signal) {
+      let lastEventId = after;
+      for (let failures = 0; ; failures++) {
+        try {
+          const headers = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+          const { body } = await request(`/v1/jobs/${id}/events`, { headers, signal });
+          if (body === null) return;
+          for await (const event of readEvents(body)) {
+            yield event;
+            if (event.name === "result") return;
+            lastEventId = event.id;
+            failures = 0;
+          }
+          throw new ApiError(`${url} ended the events of job ${id} before its result`);
+        } catch (error) {
+          const mayPass = !(error instanceof ApiError) || error.status === undefined || error.status === 503;
+          if (signal.aborted || !mayPass || failures === RECONNECTIONS.count) throw error;
+        }
+        await delay(RECONNECTIONS.pauseMs, undefined, { signal });
       }
     },
     async cancel(id) {
