@@ -10,6 +10,7 @@ import { blobsCommand } from "./commands/blobs.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { imagesCommand } from "./commands/images.ts";
+import { judgeCommand } from "./commands/judge.ts";
 import { runCommand } from "./commands/run.ts";
 import { startCommand } from "./commands/start.ts";
 import { workersCommand } from "./commands/workers.ts";
@@ -36,6 +37,7 @@ const command = new Command("longshore")
   .addHelpText("after", "\nLONGSHORE_URL names the API, LONGSHORE_API_KEY the key to use it with.");
 for (const subcommand of [
   runCommand(() => loadConfig(process.env), programWords),
+  judgeCommand(() => loadConfig(process.env)),
   workersCommand(() => loadConfig(process.env)),
   blobsCommand(() => loadConfig(process.env)),
   imagesCommand(),

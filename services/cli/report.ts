@@ -18,6 +18,6 @@ function write(line: string): void {
 }
 
 /** Names of files are a program's to choose: no newline of theirs begins a line of ours, no escape reaches a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -178,8 +178,8 @@ async function runCases(
 /** What those who watch a job are told of a case, in the order of the request, when it is certain. */
 type CaseProgress = Readonly<Record<string, unknown>>;
 
-function progressOf({ name, group, verdict, points, usage }: JudgeCaseResult): CaseProgress {
-  return { name, group, verdict, points, cpuTimeMs: usage.cpuTimeMs };
+function progressOf({ name, group, verdict, points, pointsMax, message, usage }: JudgeCaseResult): CaseProgress {
+  return { name, group, verdict, points, pointsMax, message, ...usage };
 }
 
 /** Runs a case as often as is asked for, or until it is not accepted. */
