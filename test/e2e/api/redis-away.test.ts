@@ -29,6 +29,7 @@ describe("while Redis is away", () => {
       ["/v1/jobs", { method: "POST", body: JSON.stringify(program), headers: { "content-type": "application/json" } }],
       [`/v1/jobs/${id}`, {}],
       [`/v1/jobs/${id}?wait=60`, {}],
+      [`/v1/jobs/${id}/events`, {}],
       [`/v1/jobs/${id}`, { method: "DELETE" }],
       [`/v1/jobs/${id}/outputs/a`, {}],
       ["/v1/languages", {}],
