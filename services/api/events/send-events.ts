@@ -47,12 +47,16 @@ function format({ id, name, data }: WatchedEvent): string {
 }
 
 async function whenDrained(response: Response, gone: AbortSignal): Promise<"drained" | "stalled"> {
-  const patience = AbortSignal.timeout(STALLED_MS);
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), STALLED_MS);
   try {
-    await once(response, "drain", { signal: AbortSignal.any([gone, patience]) });
+    await once(response, "drain", { signal: AbortSignal.any([gone, patience.signal]) });
     return "drained";
   } catch {
     return "stalled";
+  } finally {
+    // A stream of many megabytes waits often: no timer may outlive its wait.
+    clearTimeout(timer);
   }
 }
 
