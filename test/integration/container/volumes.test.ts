@@ -182,6 +182,40 @@ describe("an empty volume over a directory with contents", () => {
     expect(readdirSync(path).toSorted()).toEqual(stage === "tree" ? ["deep", "link", "tool"] : ["partial"]);
   });
 
+  it("leads nowhere else, whatever a program with write access does while it is filled", async () => {
+    const victim = mkdtempSync(join(directory, "victim-"));
+    writeFileSync(join(victim, "file"), "untouched\n", { mode: 0o600 });
+    const attack = `
+import os, shutil, time
+end = time.monotonic() + 3
+def attempt(work):
+    try: work()
+    except OSError: pass
+while time.monotonic() < end:
+    for name in os.listdir("/data"):
+        path = "/data/" + name
+        attempt(lambda: os.rename(path, "/data/moved"))
+        attempt(lambda: os.symlink("${victim}", path))
+        attempt(lambda: os.symlink("${victim}", path + "/tree"))
+        attempt(lambda: os.unlink(path))
+        attempt(lambda: shutil.rmtree(path))
+    attempt(lambda: os.symlink("${victim}", "/data/.longshore-copy"))
+    attempt(lambda: os.unlink("/data/.longshore-copy"))
+print("attacked")`;
+    const attacking = one.python(attack, { ...volume({ whenEmpty: "leave" }), user: { uid: 0, gid: 0 } });
+    const outcomes = new Set<string>();
+    let attacked = "";
+    void attacking.then(({ stdout }) => (attacked = text(stdout)));
+    while (attacked === "") outcomes.add((await other.attempt(other.spec(["true"], withContents()))).kind);
+    expect(attacked).toBe("attacked\n");
+    // The volume is the program's to spoil: then the other container is not made, and says so.
+    expect([...outcomes].filter((kind) => kind !== "ended" && kind !== "failed")).toEqual([]);
+    expect(readdirSync(victim)).toEqual(["file"]);
+    expect(readFileSync(join(victim, "file"), "utf8")).toBe("untouched\n");
+    expect(statSync(victim)).toMatchObject({ uid: 0, gid: 0 });
+    expect(statSync(victim).mode & 0o777).toBe(0o700);
+  });
+
   it("takes a directory that a program calls like the copy for its contents", async () => {
     mkdirSync(join(path, ".longshore-copy/ready"), { recursive: true });
     symlinkSync("/etc", join(path, ".longshore-copy/ready/etc"));
