@@ -43,7 +43,11 @@ export interface CgroupUsage {
   readonly userTimeNs: number;
   /** The rest of `cpuTimeNs`. */
   readonly systemTimeNs: number;
-  /** Most memory in use at once, in bytes. */
+  /**
+   * Most memory in use at once, in bytes, less the cache of files on disk that is left at the end. That cache is charged
+   * to whichever container reads a file first, and a later one finds it there: what is left without it is the same for
+   * both. Under want of memory the cache is given up first, so that the peak is then that of the rest.
+   */
   readonly memoryPeakBytes: number;
   /** Most processes and threads alive at once, the container's init among them; null before Linux 6.1. */
   readonly processesPeak: number | null;

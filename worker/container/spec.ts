@@ -159,7 +159,7 @@ export interface Usage {
   readonly userTimeMs: number;
   readonly systemTimeMs: number;
   readonly wallTimeMs: number;
-  /** Peak of the memory cgroup: anonymous memory, page cache first read by this container, tmpfs, kernel memory. */
+  /** Peak of the memory cgroup: anonymous memory, tmpfs, kernel memory; not the page cache that it leaves behind. */
   readonly memoryPeakBytes: number;
   /** Resident set of the largest single process. */
   readonly maxRssBytes: number;

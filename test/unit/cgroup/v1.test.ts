@@ -16,6 +16,7 @@ const newFiles = {
   "memory.memsw.limit_in_bytes": "9223372036854771712\n",
   "memory.swappiness": "60\n",
   "memory.max_usage_in_bytes": "0\n",
+  "memory.stat": "cache 0\nrss 0\nshmem 0\n",
   "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
   "pids.max": "max\n",
   "pids.peak": "0\n",
@@ -138,6 +139,7 @@ describe("a v1 hierarchy", () => {
     tree.count("cpuacct/longshore/w1/c1/cpuacct.usage", "123456789\n");
     tree.count("cpuacct/longshore/w1/c1/cpuacct.usage_sys", "23456789\n");
     tree.count("memory/service/longshore/w1/c1/memory.max_usage_in_bytes", "67108864\n");
+    tree.count("memory/service/longshore/w1/c1/memory.stat", "cache 5000000\nrss 1\nshmem 1000000\n");
     tree.count("memory/service/longshore/w1/c1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
     tree.count("pids/longshore/w1/c1/pids.peak", "11\n");
     tree.count("pids/longshore/w1/c1/pids.events", "max 7\n");
@@ -145,7 +147,7 @@ describe("a v1 hierarchy", () => {
       cpuTimeNs: 123_456_789,
       userTimeNs: 100_000_000,
       systemTimeNs: 23_456_789,
-      memoryPeakBytes: 67_108_864,
+      memoryPeakBytes: 63_108_864,
       processesPeak: 11,
       oomKills: 3,
       processLimitHits: 7,

@@ -16,6 +16,7 @@ const newFiles = {
   "memory.swap.max": "max\n",
   "memory.oom.group": "0\n",
   "memory.peak": "0\n",
+  "memory.stat": "anon 0\nfile 0\nshmem 0\n",
   "memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n",
   "pids.max": "max\n",
   "pids.peak": "0\n",
@@ -130,13 +131,14 @@ describe("a v2 hierarchy", () => {
     const cgroup = cgroups.create("c1", limits);
     tree.count("own/longshore/w1/c1/cpu.stat", "usage_usec 5000\nuser_usec 3000\nsystem_usec 2000\nnr_periods 1\n");
     tree.count("own/longshore/w1/c1/memory.peak", "4096\n");
+    tree.count("own/longshore/w1/c1/memory.stat", "anon 2000\nfile 2048\nshmem 1024\n");
     tree.count("own/longshore/w1/c1/memory.events", "low 0\nmax 9\noom 2\noom_kill 4\noom_group_kill 1\n");
     tree.count("own/longshore/w1/c1/pids.peak", "5\n");
     expect(cgroup.usage()).toEqual({
       cpuTimeNs: 5_000_000,
       userTimeNs: 3_000_000,
       systemTimeNs: 2_000_000,
-      memoryPeakBytes: 4096,
+      memoryPeakBytes: 3072,
       processesPeak: 5,
       oomKills: 4,
       processLimitHits: 0,

@@ -4,7 +4,7 @@ import type { CgroupFiles } from "../files.ts";
 import { readProcesses } from "../pids.ts";
 import { killProcesses, removeCgroup } from "../removal.ts";
 import { readCpuTime, readSystemTime } from "./cpuacct.ts";
-import { readMemoryPeak, readOomKills } from "./memory.ts";
+import { readFileCache, readMemoryPeak, readOomKills } from "./memory.ts";
 
 /** A container's directories in the v1 hierarchies, made and limited by the hierarchy. */
 export class V1Cgroup implements Cgroup {
@@ -34,6 +34,7 @@ export class V1Cgroup implements Cgroup {
   }
 
   usage(): CgroupUsage {
+    const { memory } = this.#directories;
     const cpuTimeNs = this.cpuTimeNs();
     const systemTimeNs = Math.min(cpuTimeNs, readSystemTime(this.#files, this.#directories.cpuacct));
     const { peak, hits } = readProcesses(this.#files, this.#directories.pids, this.#processes);
@@ -41,7 +42,7 @@ export class V1Cgroup implements Cgroup {
       cpuTimeNs,
       userTimeNs: cpuTimeNs - systemTimeNs,
       systemTimeNs,
-      memoryPeakBytes: readMemoryPeak(this.#files, this.#directories.memory),
+      memoryPeakBytes: Math.max(0, readMemoryPeak(this.#files, memory) - readFileCache(this.#files, memory)),
       processesPeak: peak,
       oomKills: this.oomKills(),
       processLimitHits: hits,

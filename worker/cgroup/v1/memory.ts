@@ -37,6 +37,12 @@ export function readMemoryPeak(files: CgroupFiles, directory: string): number {
   return Number(files.read(`${directory}/memory.max_usage_in_bytes`));
 }
 
+/** Cache of files on disk that this cgroup has been charged for and that is still there, in bytes; without tmpfs. */
+export function readFileCache(files: CgroupFiles, directory: string): number {
+  const text = files.read(`${directory}/memory.stat`);
+  return Math.max(0, fieldOf(text, "cache") - fieldOf(text, "shmem"));
+}
+
 /** Processes killed for want of memory. */
 export function readOomKills(files: CgroupFiles, directory: string): number {
   return fieldOf(files.read(`${directory}/memory.oom_control`), "oom_kill");

@@ -3,7 +3,7 @@ import type { CgroupFiles } from "../files.ts";
 import { readProcesses } from "../pids.ts";
 import { removeCgroup } from "../removal.ts";
 import { readCpuTimes } from "./cpu.ts";
-import { readMemoryPeak, readOomKills } from "./memory.ts";
+import { readFileCache, readMemoryPeak, readOomKills } from "./memory.ts";
 
 /** Kills every process in a cgroup and below it, all at once, also those being forked (Linux 5.14). */
 export function killCgroup(files: CgroupFiles, directory: string): void {
@@ -39,7 +39,10 @@ export class V2Cgroup implements Cgroup {
       cpuTimeNs: total,
       userTimeNs: user,
       systemTimeNs: system,
-      memoryPeakBytes: readMemoryPeak(this.#files, this.#directory),
+      memoryPeakBytes: Math.max(
+        0,
+        readMemoryPeak(this.#files, this.#directory) - readFileCache(this.#files, this.#directory),
+      ),
       processesPeak: peak,
       oomKills: this.oomKills(),
       processLimitHits: hits,

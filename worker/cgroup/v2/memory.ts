@@ -17,6 +17,12 @@ export function readMemoryPeak(files: CgroupFiles, directory: string): number {
   return Number(files.read(`${directory}/memory.peak`));
 }
 
+/** Cache of files on disk that this cgroup has been charged for and that is still there, in bytes; without tmpfs. */
+export function readFileCache(files: CgroupFiles, directory: string): number {
+  const text = files.read(`${directory}/memory.stat`);
+  return Math.max(0, fieldOf(text, "file") - fieldOf(text, "shmem"));
+}
+
 /** Processes killed for want of memory. */
 export function readOomKills(files: CgroupFiles, directory: string): number {
   return fieldOf(files.read(`${directory}/memory.events`), "oom_kill");
