@@ -62,8 +62,8 @@ async function take(id: string): Promise<HandAttempt> {
       await append({ name, offset: offsets[name], bytes });
       offsets[name] += bytes.length;
     },
-    finish: async (ending) => void expect(await one.store.finish(id, token, ending)).toBe("stored"),
-    release: async () => void expect(await one.store.release(id, token)).toBe("released"),
+    finish: async (ending) => expect(await one.store.finish(id, token, ending)).toBe("stored"),
+    release: async () => expect(await one.store.release(id, token)).toBe("released"),
   };
 }
 
