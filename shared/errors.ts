@@ -52,7 +52,7 @@ export const errorTable = {
     message: "the image has no place for the request's workingDirectory, files or layers",
   },
   files_too_large: { status: null, message: "the request's files do not fit into its limits.diskBytes" },
-  blob_unavailable: { status: null, message: "the worker cannot get a blob of the job's layers" },
+  blob_unavailable: { status: null, message: "the worker cannot get a blob that the job names" },
   blob_refused: { status: null, message: "a blob of the job's layers is no tar that may be unpacked" },
   volume_unavailable: { status: null, message: "the worker cannot mount a volume of the job's" },
   setup_failed: { status: null, message: "the container could not be set up" },

@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { RunJob } from "../../shared/job.ts";
+import type { JudgeJob, RunJob } from "../../shared/job.ts";
 import type { JobResult } from "../../shared/job-result.ts";
 
 /** Exit codes that are ours; the rest are the program's own. As timeout(1), `docker run` and the shells have them. */
@@ -7,6 +7,8 @@ export const exitCodes = {
   success: 0,
   /** One of the limits ended the program; the last line of stderr names it. */
   limit: 124,
+  /** Of `longshore judge`: the submission was judged, and is not accepted. */
+  notAccepted: 1,
   /** The program was not run, by no fault of its own: API not reached, request refused, job failed. */
   ownFailure: 125,
   /** 128 and the number of the signal that ended the program. */
@@ -17,6 +19,13 @@ export const exitCodes = {
 export function exitCodeOf(job: RunJob): number {
   if (job.state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
   return job.result === null ? exitCodes.ownFailure : exitCodeOfResult(job.result);
+}
+
+/** The exit code of `longshore judge` for a job that is finished. */
+export function exitCodeOfJudge({ state, result }: JudgeJob): number {
+  if (state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
+  if (result === null) return exitCodes.ownFailure;
+  return result.verdict === "accepted" ? exitCodes.success : exitCodes.notAccepted;
 }
 
 function exitCodeOfResult(result: JobResult): number {

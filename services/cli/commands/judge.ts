@@ -7,7 +7,7 @@ import type { Config } from "../../../shared/config.ts";
 import { encodeContent } from "../../../shared/content.ts";
 import { isDigest } from "../../../shared/digest.ts";
 import { type Client, createClient } from "../client.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { exitCodeOfJudge } from "../exit-codes.ts";
 import { caseLineSchema, JudgeReport } from "../judge-report.ts";
 import { guessLanguage } from "../languages.ts";
 import { type DataFile, readProblem } from "../problem.ts";
@@ -46,9 +46,6 @@ export function judgeCommand(config: () => Config): Command {
 const exitCodeHelp = `
 Exit codes: 0 when the submission was accepted, 1 when it was not; 125 when it was not judged: the problem is not
 complete, the API refused it or could not be reached, or the job failed.`;
-
-/** Of a submission that was judged and not accepted. */
-const NOT_ACCEPTED = 1;
 
 async function judge(config: Config, directory: string, sourceFile: string, options: Options): Promise<void> {
   const language = options.language ?? guessLanguage(sourceFile);
@@ -92,8 +89,7 @@ async function judge(config: Config, directory: string, sourceFile: string, opti
   if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
   else if (job.result !== null) lines?.result(job.result);
   if (job.error !== null) report(`job ${id} failed: ${job.error.message} (${job.error.code})`);
-  if (job.result === null) process.exitCode = exitCodes.ownFailure;
-  else process.exitCode = job.result.verdict === "accepted" ? exitCodes.success : NOT_ACCEPTED;
+  process.exitCode = exitCodeOfJudge(job);
 }
 
 /** Prints cases while the job runs, and resolves when it is finished, or interrupted. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { exitCodeOf } from "../../../services/cli/exit-codes.ts";
-import type { RunJob } from "../../../shared/job.ts";
+import { exitCodeOf, exitCodeOfJudge } from "../../../services/cli/exit-codes.ts";
+import type { JudgeJob, RunJob } from "../../../shared/job.ts";
 import type { JobResult } from "../../../shared/job-result.ts";
 
 const stream = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
@@ -69,5 +69,36 @@ describe("the exit code of longshore run", () => {
   it("is 125 for a job that failed, and 130 for one that was canceled", () => {
     expect(exitCodeOf({ ...done({}), state: "failed", result: null })).toBe(125);
     expect(exitCodeOf({ ...done({}), state: "canceled", result: null })).toBe(130);
+  });
+});
+
+describe("the exit code of longshore judge", () => {
+  const judged = (verdict: "accepted" | "wrong_answer" | "checker_error"): JudgeJob => ({
+    ...done({}),
+    kind: "judge",
+    result: {
+      verdict,
+      message: "",
+      points: 0,
+      pointsMax: 1,
+      usage: { cpuTimeMs: 0, wallTimeMs: 0, memoryPeakBytes: 0 },
+      cases: [],
+      groups: [],
+      builds: { submission: null, checker: null, interactor: null },
+      timings: { queuedMs: 0, pullMs: 0, buildMs: 0, casesMs: 0 },
+      image: "sha256:0",
+      worker: "w",
+    },
+  });
+
+  it("is 0 for what is accepted, and 1 for what is not", () => {
+    expect(exitCodeOfJudge(judged("accepted"))).toBe(0);
+    expect(exitCodeOfJudge(judged("wrong_answer"))).toBe(1);
+    expect(exitCodeOfJudge(judged("checker_error"))).toBe(1);
+  });
+
+  it("is 125 when the job failed, and 130 when it was canceled", () => {
+    expect(exitCodeOfJudge({ ...judged("accepted"), state: "failed", result: null })).toBe(125);
+    expect(exitCodeOfJudge({ ...judged("accepted"), state: "canceled", result: null })).toBe(130);
   });
 });
