@@ -55,8 +55,9 @@ const LOCK_DIRECTORY = "/run/longshore/volumes";
  * @throws {NodeJS.ErrnoException | SystemCallError} when the copy cannot be made, e.g. because the disk is full
  */
 export function fillVolume(volume: number, source: number, idBase: number, isCanceled: () => boolean): void {
-  // Also one that does not look like ours: it may be about to.
-  if (copyStatus(volume) === undefined && !isEmpty(volume)) return;
+  // In this order: a copy that begins after the first look is no content, one that ends after it has left all of its own.
+  // A directory of that name counts also when it does not look like ours: it may be about to.
+  if (!isEmpty(volume, COPY) && copyStatus(volume) === undefined) return;
   using _lock = lockVolume(volume);
   recover(volume);
   if (!isEmpty(volume) || isEmpty(source)) return;
@@ -96,10 +97,11 @@ function lockVolume(volume: number): Disposable {
   }
 }
 
-function isEmpty(directory: number): boolean {
+/** @param besides a name that does not count */
+function isEmpty(directory: number, besides?: string): boolean {
   using entries = opendirSync(pathOf(directory), { bufferSize: 2 });
   for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
-    if (entry.name !== LOST_AND_FOUND) return false;
+    if (entry.name !== LOST_AND_FOUND && entry.name !== besides) return false;
   }
   return true;
 }
