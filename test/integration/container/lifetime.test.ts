@@ -95,7 +95,9 @@ describe("a container", () => {
       ([, user, system]) => 1000 * (Number(user) + Number(system)),
     );
     expect(bare).toHaveLength(10);
-    expect(Math.min(...times)).toBeLessThan(3 * Math.max(1, Math.min(...bare)));
+    // Where the kernel counts whole ticks only, the mean of many says more than the least.
+    const mean = bare.reduce((sum, time) => sum + time, 0) / bare.length;
+    expect(Math.min(...times)).toBeLessThan(3 * Math.max(1, mean));
     expect(Math.min(...times)).toBeGreaterThan(0);
   });
 
