@@ -41,7 +41,10 @@ const usageSchema = z
     userTimeMs: milliseconds,
     systemTimeMs: milliseconds,
     wallTimeMs: milliseconds,
-    memoryPeakBytes: count.meta({ description: "peak of the container's cgroup: memory and tmpfs, without the cache of files that is left at the end" }),
+    memoryPeakBytes: count.meta({
+      description:
+        "peak of the container's cgroup: memory and tmpfs, without the cache of files that is left at the end",
+    }),
     maxRssBytes: count.meta({ description: "resident set of the largest single process" }),
     processesPeak: count.nullable().meta({ description: "null where the kernel does not count it" }),
   })
