@@ -73,7 +73,7 @@ describe("a worker with volumes", () => {
     await using worker = startWorker(
       `a=${directory}/missing,b=${directory}/readable/file,c=${directory}/link,d=/proc/tty,e=/opt:rw`,
     );
-    await expect(worker.ready).rejects.toThrow();
+    await expect(worker.ready).rejects.toThrow("the worker ended before it took jobs");
     const { code, complaints } = await worker.exit;
     expect(code).toBe(1);
     const line = (name: string, fault: string) =>
