@@ -29,9 +29,7 @@ export async function composeReport({ command, started, exitCode, printed }: Fin
   return [
     "# The last run of `npm run test:v2 -- --report infra/vm/RESULT.md`",
     "",
-    "| | |",
-    "|---|---|",
-    ...Object.entries(facts).map(([name, value]) => `| ${name} | ${value} |`),
+    ...Object.entries(facts).map(([name, value]) => `- ${name}: ${value}`),
     "",
     "```",
     ...lines.filter((line) => NOTABLE.test(line)),
