@@ -2,30 +2,20 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { judgeJobSchema } from "../../../shared/job.ts";
 import type { JudgeCaseResult } from "../../../shared/judge-result.ts";
-import { startApi, type RunningApi } from "../../support/api.ts";
-import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
+import type { RunningApi } from "../../support/api.ts";
+import { type Installation, startInstallation } from "../../support/installation.ts";
 
-let redis: RedisServer;
-let data: DataDirectory;
-let worker: WorkerProcess;
+let installation: Installation;
 let api: RunningApi;
 
 beforeAll(async () => {
-  redis = await startRedis();
-  data = await makeDataDirectory("bash", "c");
   // One slot: two containers talk all the same, and nobody waits for the other's place.
-  worker = startWorkerProcess({ REDIS_URL: redis.url, LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: "1" });
-  await worker.ready;
-  api = await startApi(redis.url, { LONGSHORE_DATA: data.path });
+  installation = await startInstallation(["bash", "c"], { LONGSHORE_SLOTS: "1" });
+  ({ api } = installation);
 });
 
 afterAll(async () => {
-  await api[Symbol.asyncDispose]();
-  await worker[Symbol.asyncDispose]();
-  await redis.stop();
-  await data[Symbol.asyncDispose]();
+  await installation[Symbol.asyncDispose]();
 });
 
 /** Knows a number from the input, answers guesses, and is content with seven of them. */

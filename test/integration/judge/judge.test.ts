@@ -2,29 +2,19 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { judgeJobSchema } from "../../../shared/job.ts";
 import type { JudgeResult } from "../../../shared/judge-result.ts";
-import { startApi, type RunningApi } from "../../support/api.ts";
-import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
+import type { RunningApi } from "../../support/api.ts";
+import { type Installation, startInstallation } from "../../support/installation.ts";
 
-let redis: RedisServer;
-let data: DataDirectory;
-let worker: WorkerProcess;
+let installation: Installation;
 let api: RunningApi;
 
 beforeAll(async () => {
-  redis = await startRedis();
-  data = await makeDataDirectory("bash", "python", "c");
-  worker = startWorkerProcess({ REDIS_URL: redis.url, LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: "2" });
-  await worker.ready;
-  api = await startApi(redis.url, { LONGSHORE_DATA: data.path });
+  installation = await startInstallation(["bash", "python", "c"], { LONGSHORE_SLOTS: "2" });
+  ({ api } = installation);
 });
 
 afterAll(async () => {
-  await api[Symbol.asyncDispose]();
-  await worker[Symbol.asyncDispose]();
-  await redis.stop();
-  await data[Symbol.asyncDispose]();
+  await installation[Symbol.asyncDispose]();
 });
 
 /** Judges a submission and returns the result. */

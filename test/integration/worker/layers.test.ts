@@ -7,30 +7,24 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunJob } from "../../../shared/job.ts";
 import { startApi, type RunningApi } from "../../support/api.ts";
-import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
+import type { DataDirectory } from "../../support/images.ts";
+import { type Installation, startInstallation } from "../../support/installation.ts";
+import type { RedisServer } from "../../support/redis.ts";
 import { tarArchive, type TarFields } from "../../support/tar.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
 
+let installation: Installation;
 let redis: RedisServer;
 let data: DataDirectory;
-let worker: WorkerProcess;
 let api: RunningApi;
 
 beforeAll(async () => {
-  redis = await startRedis();
-  data = await makeDataDirectory("bash", "c");
-  const common = { REDIS_URL: redis.url, LONGSHORE_DATA: data.path };
-  worker = startWorkerProcess({ ...common, LONGSHORE_SLOTS: "2", LONGSHORE_LAYER_BYTES: "1000000" });
-  await worker.ready;
-  api = await startApi(redis.url, { LONGSHORE_DATA: data.path });
+  installation = await startInstallation(["bash", "c"], { LONGSHORE_SLOTS: "2", LONGSHORE_LAYER_BYTES: "1000000" });
+  ({ redis, data, api } = installation);
 });
 
 afterAll(async () => {
-  await api[Symbol.asyncDispose]();
-  await worker[Symbol.asyncDispose]();
-  await redis.stop();
-  await data[Symbol.asyncDispose]();
+  await installation[Symbol.asyncDispose]();
 });
 
 /** Puts a blob and returns its digest. */
