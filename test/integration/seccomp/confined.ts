@@ -10,6 +10,7 @@ import { readFileSync, writeSync } from "node:fs";
 import koffi from "koffi";
 import { libc, mustCall } from "../../../worker/linux/libc.ts";
 import { openSealedFile } from "../../../worker/linux/memory-file.ts";
+import { loadSystemCallStub } from "../../../worker/linux/system-call-stub.ts";
 
 /** An entry point of the kernel, the number of a system call, its arguments. */
 export type Call = readonly [entry: "native" | "x32" | "i386", number: number, ...words: number[]];
@@ -18,16 +19,14 @@ const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const X32_BIT = 0x40000000;
 
-const rawCall = libc.func("syscall", "long", ["long", "intptr", "intptr", "intptr", "intptr", "intptr"]);
+const rawCall = loadSystemCallStub(libc);
 
 function call([entry, number, ...words]: Call): number {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = words;
   switch (entry) {
     case "native":
-    case "x32": {
-      const result = Number(rawCall(entry === "x32" ? number | X32_BIT : number, a, b, c, d, e));
-      return result === -1 ? -koffi.errno() : result;
-    }
+    case "x32":
+      return Number(rawCall(entry === "x32" ? number | X32_BIT : number, a, b, c, d, e, 0));
     case "i386":
       return i386Call()(number, a);
     default:
