@@ -6,45 +6,17 @@
  */
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import * as z from "zod";
-import {
-  apiKeysSchema,
-  type BlobLocation,
-  blobLocationSchema,
-  decimal,
-  hostSchema,
-  mirrorsSchema,
-  optional,
-  platformSchema,
-  registriesSchema,
-  urlOf,
-  whole,
-} from "./config-values.ts";
+import { type BlobConfig, blobConfig, blobVariables } from "./config/blob-variables.ts";
+import { type ImageConfig, imageConfig, imageVariables } from "./config/image-variables.ts";
+import { apiKeysSchema, decimal, hostSchema, optional, urlOf, whole } from "./config/values.ts";
+import type { ValuesOf, Variable, Variables } from "./config/variable.ts";
 import { fromTable, limitNames, limitTable, type LimitName, type Limits } from "./limits.ts";
 import { ID_RANGE_END, IDS_PER_SLOT } from "./ids.ts";
 import { type Volumes, volumesSchema } from "./volumes.ts";
 
-/** How one variable is declared. */
-interface Variable<Value> {
-  /** What applies when it is not set; in the form in which it would be set. */
-  readonly default: string;
-  readonly meaning: string;
-  readonly schema: z.ZodType<Value, string>;
-}
-
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
-
-/** When a job's image is pulled. */
-const pullTimes = ["always", "missing", "never"] as const;
-
-/** Which images jobs may have pulled. */
-export interface PullPolicy {
-  readonly when: (typeof pullTimes)[number];
-  /** `host` or `host:port`, as in references. */
-  readonly registries: readonly string[];
-}
 
 const variables = {
   REDIS_URL: {
@@ -114,22 +86,6 @@ const variables = {
     meaning: "how long a worker that is told to stop lets running jobs finish, in milliseconds",
     schema: whole(0, 86_400_000),
   },
-  LONGSHORE_IMAGE_CACHE_BYTES: {
-    default: "",
-    meaning:
-      "what a worker's images may take on its disk, in bytes; those least recently used go first. No limit if not set",
-    schema: optional(whole(0, Number.MAX_SAFE_INTEGER)),
-  },
-  LONGSHORE_KEPT_LAYER_TTL_SECONDS: {
-    default: "86400",
-    meaning: "how long what a job with `keepLayer` wrote is kept on its worker's disk, to be committed",
-    schema: whole(1, 31_536_000),
-  },
-  LONGSHORE_KEPT_LAYER_BYTES: {
-    default: "10737418240",
-    meaning: "what the layers of such jobs may take on a worker's disk together, in bytes; the oldest go first",
-    schema: whole(0, Number.MAX_SAFE_INTEGER),
-  },
   LONGSHORE_VOLUMES: {
     default: "",
     meaning:
@@ -137,81 +93,8 @@ const variables = {
       "separated; the same for APIs and workers",
     schema: volumesSchema,
   },
-  LONGSHORE_PLATFORM: {
-    default: "",
-    meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
-    schema: optional(platformSchema),
-  },
-  LONGSHORE_PULL: {
-    default: "never",
-    meaning:
-      "when jobs have their image pulled: `missing` (where the worker does not have it), `always` (asks the registry " +
-      "each time), or `never`",
-    schema: z.enum(pullTimes),
-  },
-  LONGSHORE_PULL_REGISTRIES: {
-    default: "docker.io",
-    meaning: "registries that jobs may pull from, as `host` or `host:port`, comma separated",
-    schema: registriesSchema,
-  },
-  LONGSHORE_INSECURE_REGISTRIES: {
-    default: "",
-    meaning: "registries reached by plain HTTP besides those on loopback, as `host:port`, comma separated",
-    schema: registriesSchema,
-  },
-  LONGSHORE_REGISTRY_MIRRORS: {
-    default: "",
-    meaning: "where to pull from first, as `registry=mirror`, comma separated, e.g. `docker.io=mirror.example:5000`",
-    schema: mirrorsSchema,
-  },
-  LONGSHORE_BLOBS: {
-    default: "",
-    meaning:
-      "where blobs live: a directory, `s3://bucket/prefix`, or the URL of an API that has them, for workers of other " +
-      "machines; `blobs` in LONGSHORE_DATA when not set",
-    schema: optional(blobLocationSchema),
-  },
-  LONGSHORE_S3_ENDPOINT: {
-    default: "",
-    meaning: "server that speaks S3, where it is not Amazon's; credentials come from AWS_ACCESS_KEY_ID and the like",
-    schema: optional(urlOf("http", "https")),
-  },
-  LONGSHORE_BLOB_BYTES: {
-    default: "1073741824",
-    meaning: "largest blob, in bytes",
-    // What S3 takes in one request.
-    schema: whole(1, 5 * 1024 ** 3),
-  },
-  LONGSHORE_BLOB_QUOTA_BYTES: {
-    default: "10737418240",
-    meaning: "what the blobs of one API key may take together, in bytes",
-    schema: whole(0, Number.MAX_SAFE_INTEGER),
-  },
-  LONGSHORE_BLOB_TTL_SECONDS: {
-    default: "86400",
-    meaning: "how long a blob is kept after it was put or used last",
-    schema: whole(1, 31_536_000),
-  },
-  LONGSHORE_OUTPUT_FILES_BYTES: {
-    default: "268435456",
-    meaning: "what the files that a job returns may take together, in bytes; large ones become blobs",
-    schema: whole(0, 5 * 1024 ** 3),
-  },
-  LONGSHORE_LAYER_BYTES: {
-    default: "4294967296",
-    meaning: "what a blob may hold that a job uses as a layer, unpacked, in bytes",
-    schema: whole(1, Number.MAX_SAFE_INTEGER),
-  },
-  LONGSHORE_LAYER_CACHE_BYTES: {
-    default: "21474836480",
-    meaning: "what unpacked blobs may take on a worker's disk, in bytes; those least recently used go first",
-    schema: whole(0, Number.MAX_SAFE_INTEGER),
-  },
-  LONGSHORE_BUILD_CACHE_BYTES: {
-    default: "4294967296",
-    meaning: "what compiled submissions and checkers may take on a worker's disk; those least recently used go first",
-    schema: whole(0, Number.MAX_SAFE_INTEGER),
-  },
+  ...imageVariables,
+  ...blobVariables,
   LONGSHORE_METRICS_HOST: {
     default: "127.0.0.1",
     meaning: "address on which the worker serves its metrics",
@@ -237,7 +120,7 @@ const variables = {
     meaning: "key that the `longshore` command sends",
     schema: optional(z.string().max(1024)),
   },
-} satisfies Record<string, Variable<unknown>>;
+} satisfies Variables;
 
 /** `cpuTimeMs` → `LONGSHORE_MAX_CPU_TIME_MS`. */
 function maximumVariableName(limit: LimitName): string {
@@ -258,10 +141,10 @@ const allVariables: ReadonlyMap<string, Variable<unknown>> = new Map<string, Var
   ...limitNames.map((name) => [maximumVariableName(name), maximumVariables[name]] as const),
 ]);
 
-type Values = { readonly [Name in keyof typeof variables]: z.output<(typeof variables)[Name]["schema"]> };
+type Values = ValuesOf<typeof variables>;
 
 /** The configuration of API, worker and command line; times in milliseconds where the name does not say otherwise. */
-export interface Config {
+export interface Config extends ImageConfig, BlobConfig {
   readonly redisUrl: string;
   /** Prefix of every key in Redis; stands in braces there. */
   readonly queue: string;
@@ -281,36 +164,8 @@ export interface Config {
   readonly slots: number;
   readonly idBase: number;
   readonly drainMs: number;
-  /** What the image store may hold; undefined: no limit. */
-  readonly imageCacheBytes: number | undefined;
-  /** How long, and how much of it, what jobs write is kept that want it. */
-  readonly keptLayers: { readonly ttlSeconds: number; readonly bytesMax: number };
   /** What jobs may mount. */
   readonly volumes: Volumes;
-  /** Of images that are pulled; undefined: the machine's own. */
-  readonly platform:
-    { readonly os: string; readonly architecture: string; readonly variant: string | undefined } | undefined;
-  readonly pull: PullPolicy;
-  /** `host:port` of registries that are reached by plain HTTP. */
-  readonly insecureRegistries: readonly string[];
-  /** Mirrors by registry, in the order in which they are tried. */
-  readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
-  readonly blobs: BlobLocation;
-  /** Of a server that speaks S3 and is not Amazon's. */
-  readonly s3Endpoint: string | undefined;
-  /** The largest blob. */
-  readonly blobBytes: number;
-  /** What the blobs of one client may take together. */
-  readonly blobQuotaBytes: number;
-  readonly blobTtlSeconds: number;
-  /** What the large files that one job returns may take together. */
-  readonly outputFilesBytes: number;
-  /** What one blob may hold that is a layer, unpacked. */
-  readonly layerBytes: number;
-  /** What unpacked blobs may take on a worker's disk. */
-  readonly layerCacheBytes: number;
-  /** What compiled programs of judges may take on a worker's disk. */
-  readonly buildCacheBytes: number;
   readonly metricsHost: string;
   readonly metricsPort: number;
   readonly logLevel: LogLevel;
@@ -372,25 +227,9 @@ function assemble(values: Values, maxima: Limits): Config {
     slots: values.LONGSHORE_SLOTS ?? availableParallelism(),
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
-    imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
-    keptLayers: {
-      ttlSeconds: values.LONGSHORE_KEPT_LAYER_TTL_SECONDS,
-      bytesMax: values.LONGSHORE_KEPT_LAYER_BYTES,
-    },
     volumes: values.LONGSHORE_VOLUMES,
-    platform: values.LONGSHORE_PLATFORM,
-    pull: { when: values.LONGSHORE_PULL, registries: values.LONGSHORE_PULL_REGISTRIES },
-    insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
-    registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,
-    blobs: values.LONGSHORE_BLOBS ?? { kind: "directory", path: join(values.LONGSHORE_DATA, "blobs") },
-    s3Endpoint: values.LONGSHORE_S3_ENDPOINT,
-    blobBytes: values.LONGSHORE_BLOB_BYTES,
-    blobQuotaBytes: values.LONGSHORE_BLOB_QUOTA_BYTES,
-    blobTtlSeconds: values.LONGSHORE_BLOB_TTL_SECONDS,
-    outputFilesBytes: values.LONGSHORE_OUTPUT_FILES_BYTES,
-    layerBytes: values.LONGSHORE_LAYER_BYTES,
-    layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,
-    buildCacheBytes: values.LONGSHORE_BUILD_CACHE_BYTES,
+    ...imageConfig(values),
+    ...blobConfig(values),
     metricsHost: values.LONGSHORE_METRICS_HOST,
     metricsPort: values.LONGSHORE_METRICS_PORT,
     logLevel: values.LONGSHORE_LOG_LEVEL,

@@ -7,7 +7,7 @@
  * A name is a client's: it decides which host the worker talks to. So only registries that the operator has named are
  * asked, and under `never` none is.
  */
-import type { PullPolicy } from "../../shared/config.ts";
+import type { PullPolicy } from "../../shared/config/image-variables.ts";
 import { isDigest } from "../../shared/digest.ts";
 import { formatReference, namesOf, parseReference, type Reference } from "../../shared/image-reference.ts";
 import type { RunRequest } from "../../shared/job-request.ts";
