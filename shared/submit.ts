@@ -13,6 +13,7 @@ import type { Job } from "./job.ts";
 import type { JobRequest } from "./job-request.ts";
 import type { Idempotency, JobStore } from "./job-store.ts";
 import type { JobQueue } from "./queue.ts";
+import { traceStage } from "./trace.ts";
 
 export interface Submission {
   readonly job: Job;
@@ -33,6 +34,7 @@ export async function submitJob(
   options: SubmitOptions,
 ): Promise<Submission> {
   const acceptance = await store.accept(request, options.queueLimit, options.idempotency);
+  traceStage("recorded");
   const id = acceptance.status === "accepted" ? acceptance.job.id : acceptance.id;
   if (acceptance.delivery === "pending") {
     // A repetition delivers too: the first request may be about to fail, and this one will say 202.
@@ -52,7 +54,10 @@ async function deliver(store: JobStore, queue: JobQueue, id: string, request: Jo
     await store.withdraw(id).catch(() => undefined);
     throw error;
   }
-  if ((await store.confirm(id)) === "expired") throw new LongshoreError("redis_unavailable");
+  traceStage("enqueued");
+  const confirmation = await store.confirm(id);
+  traceStage("confirmed");
+  if (confirmation === "expired") throw new LongshoreError("redis_unavailable");
 }
 
 /** Cancels a job wherever it is, and returns it as it is then. Throws `job_not_found`. */

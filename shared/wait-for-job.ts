@@ -3,6 +3,7 @@ import type { Job } from "./job.ts";
 import { isFinished } from "./job.ts";
 import type { JobSignals } from "./job-signals.ts";
 import type { JobStore } from "./job-store.ts";
+import { traceStage } from "./trace.ts";
 
 /**
  * Resolves with the job as soon as it is finished, or with what was last known of it when the signal aborts.
@@ -22,8 +23,10 @@ export async function waitForJob(store: JobStore, finished: JobSignals, known: J
       // before reading: what happens from here on wakes the next round
       const news = wake.promise;
       job = (await store.get(job.id).catch(() => undefined)) ?? job;
+      traceStage("fetched");
       if (isFinished(job) || signal.aborted) return job;
       await news;
+      traceStage("noticed");
       wake = Promise.withResolvers<void>();
     }
   } finally {

@@ -19,6 +19,7 @@ import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
 import type { Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
+import { traceStage } from "../shared/trace.ts";
 import { AttemptEvents } from "./attempt-events.ts";
 import type { OutputSpool } from "./container/spec.ts";
 import { insist } from "./insist.ts";
@@ -84,6 +85,7 @@ export class Attempt {
     if (this.#stopReason === "drained") return "give back";
     const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
     if (claim.status !== "claimed") return "over";
+    traceStage("claimed");
 
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
     metrics.attemptStarted(claim.attempt, queuedMs);
@@ -174,6 +176,7 @@ export class Attempt {
 
   async #finish(ending: Ending): Promise<Verdict> {
     const stored = await insist(() => this.#context.store.finish(this.#id, this.#token, ending));
+    traceStage("stored");
     if (stored === "lost") this.#context.logger.warn({ job: this.#id }, "another attempt has the job: not reported");
     return "over";
   }

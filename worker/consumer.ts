@@ -9,6 +9,7 @@ import type { Redis } from "ioredis";
 import { errorTable } from "../shared/errors.ts";
 import { QUEUE_NAME } from "../shared/keys.ts";
 import { type JobReference, workerSettings } from "../shared/queue.ts";
+import { traceStage } from "../shared/trace.ts";
 import { Attempt, type AttemptContext, type Verdict } from "./attempt.ts";
 import { insist } from "./insist.ts";
 import { reportOutages } from "./outages.ts";
@@ -62,6 +63,7 @@ export class Consumer {
   }
 
   async #process(job: Job<JobReference>, token = ""): Promise<void> {
+    traceStage("dequeued");
     const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? this.#attempts);
     const attempt = new Attempt(job.data.id, this.#context, { isLast });
     // A job that arrives after the drain has begun was already on its way.

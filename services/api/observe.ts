@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import { pinoHttp } from "pino-http";
 import type { Logger } from "../../shared/log.ts";
+import { traceStage } from "../../shared/trace.ts";
 import type { ApiMetrics } from "./api-metrics.ts";
 import { routeOf } from "./route.ts";
 
@@ -33,6 +34,7 @@ export function logRequests(logger: Logger): RequestHandler {
 /** Measures how long each request took. */
 export function measureRequests(metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
+    traceStage("received");
     const start = process.hrtime.bigint();
     response.once("close", () => {
       const seconds = Number(process.hrtime.bigint() - start) / 1e9;

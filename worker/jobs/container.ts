@@ -1,3 +1,4 @@
+import { traceStage } from "../../shared/trace.ts";
 import type { OutputWatch } from "../container/output-watch.ts";
 import type { ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
 import type { StoredImage } from "../images/store.ts";
@@ -29,7 +30,9 @@ export async function runContainer(
   watch?: OutputWatch,
 ): Promise<RunResult | UnfinishedOutcome> {
   using _running = context.onContainerStart();
+  traceStage("planned");
   const result = await slot.run(spec, signal, watch);
+  traceStage("run");
   switch (result.kind) {
     case "ended":
       context.onContainerEnd({ stage, language, image: imageLabel(image.reference, context.pull), result });

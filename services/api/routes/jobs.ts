@@ -7,6 +7,7 @@ import { blobsOf, type CheckedRequest, parseJobRequest } from "../../../shared/j
 import type { Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { cancelJob, submitJob } from "../../../shared/submit.ts";
+import { traceStage } from "../../../shared/trace.ts";
 import { checkVolumes } from "../../../shared/volumes.ts";
 import { clientOf } from "../authenticate.ts";
 import { holderOf } from "../holder.ts";
@@ -37,11 +38,16 @@ function postJob(context: ApiContext): Route {
   const readJson = createJsonReader(config.bodyBytes);
 
   async function accept(request: Request, response: Response): Promise<Job> {
-    const checked = parseJobRequest(requestSchema, await readJson(request, response));
+    traceStage("routed");
+    const body = await readJson(request, response);
+    traceStage("read");
+    const checked = parseJobRequest(requestSchema, body);
     if (checked.kind === "run") checkVolumes(checked.volumes, config.volumes);
     const idempotency = readIdempotency(request, checked);
     await insistOnBlobs(context, request, checked);
-    const { status, job } = await submitJob(store, queue, resolveRequest(checked, presets, config.maxima), {
+    const resolved = resolveRequest(checked, presets, config.maxima);
+    traceStage("validated");
+    const { status, job } = await submitJob(store, queue, resolved, {
       queueLimit: config.queueLimit,
       ...(idempotency === undefined ? {} : { idempotency }),
     });
@@ -155,6 +161,7 @@ function sendJob(context: ApiContext, response: Response, job: Job, meaning: "ac
   if (response.destroyed) return;
   if (context.closing.aborted) response.set("connection", "close");
   response.status(meaning === "shown" || isFinished(job) ? 200 : 202).json(job);
+  traceStage("answered");
 }
 
 /** Throws `job_not_found` for what is no id at all: no job has it. */
