@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "./digest.ts";
 import { FileLock } from "./lock.ts";
@@ -27,9 +27,8 @@ export class LeaseStore {
     for (;;) {
       const lock = await FileLock.acquire(path, undefined, "shared");
       // The lock may be on a file that was removed while it was waited for: nobody would see it.
-      if (await lock.isAt(path)) {
-        const now = new Date();
-        await utimes(path, now, now);
+      if (lock.isAt(path)) {
+        lock.touch();
         return lock;
       }
       await lock[Symbol.asyncDispose]();

@@ -5,18 +5,21 @@
  * dies: nothing is left to be swept. A call that waits would block its thread: `flock FD` of util-linux locks a
  * descriptor that it inherits and exits, and the description, which is ours too, stays locked until we close it.
  * The waiting happens in that child, never on this thread.
+ *
+ * Each job takes locks. What does not wait is done at once, on this thread: opening and locking take some microseconds,
+ * a trip to Node's thread pool and back for each of them a hundred.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { closeSync, fstatSync, futimesSync, openSync, statSync } from "node:fs";
 import { type LockMode, tryFlock } from "../linux/flock.ts";
 
 /** A lock that is held until it is disposed of or the process ends. The lock's file stays. */
 export class FileLock implements AsyncDisposable {
-  readonly #handle: FileHandle;
+  readonly #descriptor: number;
 
-  private constructor(handle: FileHandle) {
-    this.#handle = handle;
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
   }
 
   /**
@@ -25,37 +28,42 @@ export class FileLock implements AsyncDisposable {
    */
   static async acquire(path: string, signal?: AbortSignal, mode: LockMode = "exclusive"): Promise<FileLock> {
     signal?.throwIfAborted();
-    const handle = await open(path, "a", 0o644);
+    const descriptor = openSync(path, "a", 0o644);
     try {
-      if (!tryFlock(handle.fd, mode)) await waitForFlock(handle.fd, mode, signal);
-      return new FileLock(handle);
+      if (!tryFlock(descriptor, mode)) await waitForFlock(descriptor, mode, signal);
+      return new FileLock(descriptor);
     } catch (error) {
-      await handle.close();
+      closeSync(descriptor);
       throw error;
     }
   }
 
   /** Takes the lock if it can be had, else answers undefined at once. */
   static async tryAcquire(path: string, mode: LockMode = "exclusive"): Promise<FileLock | undefined> {
-    const handle = await open(path, "a", 0o644);
+    const descriptor = openSync(path, "a", 0o644);
+    let isLocked = false;
     try {
-      if (tryFlock(handle.fd, mode)) return new FileLock(handle);
-    } catch (error) {
-      await handle.close();
-      throw error;
+      isLocked = tryFlock(descriptor, mode);
+      return isLocked ? new FileLock(descriptor) : undefined;
+    } finally {
+      if (!isLocked) closeSync(descriptor);
     }
-    await handle.close();
-    return undefined;
   }
 
   /** Whether the file that is locked is the one of this path, and not one that was there before. */
-  async isAt(path: string): Promise<boolean> {
-    const [own, there] = await Promise.all([this.#handle.stat(), stat(path).catch(() => undefined)]);
+  isAt(path: string): boolean {
+    const [own, there] = [fstatSync(this.#descriptor), statSync(path, { throwIfNoEntry: false })];
     return own.ino === there?.ino && own.dev === there.dev;
   }
 
+  /** Notes the time in the mtime of the lock's file. */
+  touch(): void {
+    const now = new Date();
+    futimesSync(this.#descriptor, now, now);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#handle.close();
+    closeSync(this.#descriptor);
   }
 }
 
