@@ -17,6 +17,7 @@ import { type LockMode, tryFlock } from "../linux/flock.ts";
 /** A lock that is held until it is disposed of or the process ends. The lock's file stays. */
 export class FileLock implements AsyncDisposable {
   readonly #descriptor: number;
+  #isHeld = true;
 
   private constructor(descriptor: number) {
     this.#descriptor = descriptor;
@@ -62,7 +63,10 @@ export class FileLock implements AsyncDisposable {
     futimesSync(this.#descriptor, now, now);
   }
 
+  /** Disposing of it again does nothing: the descriptor may be another file's by then. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
     closeSync(this.#descriptor);
   }
 }
