@@ -22,42 +22,10 @@ import {
   requestBounds,
 } from "./job-request-rules.ts";
 import { absolutePathSchema, outputPatternSchema } from "./paths/schemas.ts";
-import { blobDigestSchema, contentSchema, fileSchema, priorities } from "./request-fields.ts";
+import { argumentSchema, environmentSchema, imageSchema, layerSchema } from "./process-fields.ts";
+import { contentSchema, fileSchema, priorities } from "./request-fields.ts";
 import { issuesToDetails } from "./validation.ts";
 import { volumeRequestSchema, VOLUMES_MAX } from "./volumes.ts";
-
-/** Text that ends up in argv or the environment. */
-const argumentSchema = textSchema.refine((text) => !text.includes("\0"), { error: "has a NUL" });
-
-const layerSchema = z
-  .strictObject({
-    blob: blobDigestSchema.meta({
-      description: "digest of a tar that was put with PUT /v1/blobs",
-      examples: ["sha256:…"],
-    }),
-    at: absolutePathSchema,
-  })
-  .meta({
-    id: "InputLayer",
-    description:
-      "files below a directory, as a read-only layer under what the job writes; they belong to the job's user, whatever " +
-      "the tar says, and an image's symbolic links on the way are followed within it",
-  });
-
-const environmentSchema = z
-  .record(
-    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "is not a name: letters, digits and _ only" }),
-    argumentSchema,
-  )
-  .refine((environment) => Object.keys(environment).length <= requestBounds.environment, {
-    error: `has more than ${requestBounds.environment} variables`,
-  });
-
-/** Reference of an image, e.g. `python` or `registry.example/tools/gcc:14`; the worker resolves it. */
-const imageSchema = z
-  .string()
-  .max(512)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$/, { error: "is not a reference of an image" });
 
 /** For those who look for a switch: there is none, see SECURITY.md. */
 const networkSchema = z

@@ -28,7 +28,7 @@ export const outputSchema = z
   })
   .meta({ id: "Output", description: "what was written to stdout or stderr" });
 
-const outputFileSchema = z
+export const outputFileSchema = z
   .union([
     z.strictObject({ path: z.string(), bytes: count, sha256: z.string().length(64) }),
     z.strictObject({ path: z.string(), error: z.string() }),
