@@ -8,8 +8,8 @@ import { pushImage } from "../../../worker/images/registry/push.ts";
 import type { RegistrySettings } from "../../../worker/images/registry/settings.ts";
 import { hostArchitecture } from "../../../worker/images/oci.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
-import { startRegistry } from "../../integration/registry/docker-registry.ts";
-import { startProxy } from "../../integration/registry/proxy.ts";
+import { startRegistry } from "../../support/registry/docker-registry.ts";
+import { startProxy } from "../../support/registry/proxy.ts";
 
 /** What went over the wire in one pull. */
 export interface Transfer {

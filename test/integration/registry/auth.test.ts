@@ -8,10 +8,10 @@ import { DockerConfigCredentials } from "../../../worker/images/registry/docker-
 import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { pushImage } from "../../../worker/images/registry/push.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
-import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
-import { type Proxy, startProxy } from "./proxy.ts";
-import { copyToRegistry, makeImage, type SampleImage } from "./sample-images.ts";
-import { settings } from "./settings.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { type Proxy, startProxy } from "../../support/registry/proxy.ts";
+import { copyToRegistry, makeImage, type SampleImage } from "../../support/registry/sample-images.ts";
+import { settings } from "../../support/registry/settings.ts";
 import { startTokenServer, type TokenServer } from "./token-server.ts";
 
 const USER = "ann:correct horse";

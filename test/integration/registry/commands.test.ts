@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
-import { type Proxy, startProxy } from "./proxy.ts";
-import { copyToRegistry, inspect, makeImage } from "./sample-images.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { type Proxy, startProxy } from "../../support/registry/proxy.ts";
+import { copyToRegistry, inspect, makeImage } from "../../support/registry/sample-images.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../../services/cli/longshore.ts");
 let directory: string;

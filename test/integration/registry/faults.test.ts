@@ -10,10 +10,10 @@ import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { DEFAULT_RETRY } from "../../../worker/images/registry/retry.ts";
 import type { RegistrySettings } from "../../../worker/images/registry/settings.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
-import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
-import { type Intercept, type Proxy, startProxy } from "./proxy.ts";
-import { copyToRegistry, inspect, makeImage } from "./sample-images.ts";
-import { settings } from "./settings.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { type Intercept, type Proxy, startProxy } from "../../support/registry/proxy.ts";
+import { copyToRegistry, inspect, makeImage } from "../../support/registry/sample-images.ts";
+import { settings } from "../../support/registry/settings.ts";
 
 const MEGABYTE = 1_000_000;
 const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";

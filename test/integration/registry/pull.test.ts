@@ -8,10 +8,10 @@ import { hostPlatform } from "../../../worker/images/registry/platform.ts";
 import type { TransferProgress } from "../../../worker/images/registry/progress.ts";
 import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
-import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
-import { type Proxy, startProxy } from "./proxy.ts";
-import { copyToRegistry, inspect, makeImage } from "./sample-images.ts";
-import { settings } from "./settings.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { type Proxy, startProxy } from "../../support/registry/proxy.ts";
+import { copyToRegistry, inspect, makeImage } from "../../support/registry/sample-images.ts";
+import { settings } from "../../support/registry/settings.ts";
 
 const MEGABYTE = 1_000_000;
 let directory: string;

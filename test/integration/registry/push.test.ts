@@ -10,10 +10,10 @@ import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { pushImage } from "../../../worker/images/registry/push.ts";
 import { DEFAULT_RETRY } from "../../../worker/images/registry/retry.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
-import { type DockerRegistry, startRegistry } from "./docker-registry.ts";
-import { type Proxy, startProxy } from "./proxy.ts";
-import { copyToRegistry, inspect, makeImage } from "./sample-images.ts";
-import { settings } from "./settings.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { type Proxy, startProxy } from "../../support/registry/proxy.ts";
+import { copyToRegistry, inspect, makeImage } from "../../support/registry/sample-images.ts";
+import { settings } from "../../support/registry/settings.ts";
 
 const run = promisify(execFile);
 const MEGABYTE = 1_000_000;

@@ -6,9 +6,9 @@ import { type RunJob, runJobSchema } from "../../../shared/job.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { freePort, type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
-import { type DockerRegistry, startRegistry } from "../registry/docker-registry.ts";
-import { JobImages } from "../registry/job-images.ts";
-import { type Proxy, startProxy } from "../registry/proxy.ts";
+import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
+import { JobImages } from "../../support/registry/job-images.ts";
+import { type Proxy, startProxy } from "../../support/registry/proxy.ts";
 import { Client } from "./client.ts";
 
 const BLOB = /\/blobs\/sha256:/;

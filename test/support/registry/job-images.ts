@@ -8,7 +8,7 @@ import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { pushImage } from "../../../worker/images/registry/push.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { StepContainers } from "../../../worker/step-containers.ts";
-import { makeDataDirectory } from "../../support/images.ts";
+import { makeDataDirectory } from "../images.ts";
 import { settings } from "./settings.ts";
 
 export class JobImages implements AsyncDisposable {

@@ -10,6 +10,16 @@ import { createInterface } from "node:readline";
 export interface DockerRegistry extends AsyncDisposable {
   /** `127.0.0.1:PORT`, as in a reference. */
   readonly host: string;
+  /** What it has answered by its own log, oldest first; a request is logged just after its answer. */
+  readonly log: readonly LoggedRequest[];
+}
+
+/** A line of a registry's log. */
+export interface LoggedRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly status: number;
 }
 
 /** Who may use it; anybody unless stated. */
@@ -24,13 +34,19 @@ export async function startRegistry(access?: RegistryAccess): Promise<DockerRegi
   // JSON is YAML. Port 0: the kernel chooses, the log tells.
   const configuration = {
     version: 0.1,
-    log: { level: "info", accesslog: { disabled: true } },
+    log: { level: "info" },
     storage: { filesystem: { rootdirectory: join(directory, "data") }, delete: { enabled: true } },
     http: { addr: "127.0.0.1:0", secret: "of this test" },
     ...(access && { auth: await authOf(access, directory) }),
   };
   await writeFile(file, JSON.stringify(configuration));
-  const child = spawn("docker-registry", ["serve", file], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn("docker-registry", ["serve", file], { stdio: ["ignore", "pipe", "pipe"] });
+  const log: LoggedRequest[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    // The common log format of Apache.
+    const [, method, url, status] = /"([A-Z]+) (\S+) HTTP\/1\.1" (\d{3}) /.exec(line) ?? [];
+    if (method !== undefined && url !== undefined) log.push({ method, url, status: Number(status) });
+  });
   const lines: string[] = [];
   const host = await new Promise<string>((resolve, reject) => {
     child.once("error", reject);
@@ -43,6 +59,7 @@ export async function startRegistry(access?: RegistryAccess): Promise<DockerRegi
   });
   return {
     host,
+    log,
     async [Symbol.asyncDispose]() {
       const exited = once(child, "exit");
       child.kill("SIGKILL");
