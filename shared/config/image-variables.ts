@@ -52,6 +52,13 @@ export const imageVariables = {
     meaning: "registries reached by plain HTTP besides those on loopback, as `host:port`, comma separated",
     schema: registriesSchema,
   },
+  LONGSHORE_PRIVATE_HOSTS: {
+    default: "",
+    meaning:
+      "hosts at private addresses to which registries may send workers, for blobs and tokens, as `host` or " +
+      "`host:port`, comma separated",
+    schema: registriesSchema,
+  },
   LONGSHORE_REGISTRY_MIRRORS: {
     default: "",
     meaning: "where to pull from first, as `registry=mirror`, comma separated, e.g. `docker.io=mirror.example:5000`",
@@ -70,6 +77,8 @@ export interface ImageConfig {
   readonly pull: PullPolicy;
   /** `host:port` of registries that are reached by plain HTTP. */
   readonly insecureRegistries: readonly string[];
+  /** `host` or `host:port` of hosts at private addresses to which registries may send us. */
+  readonly privateHosts: readonly string[];
   /** Mirrors by registry, in the order in which they are tried. */
   readonly registryMirrors: ReadonlyMap<string, readonly string[]>;
 }
@@ -84,6 +93,7 @@ export function imageConfig(values: ValuesOf<typeof imageVariables>): ImageConfi
     platform: values.LONGSHORE_PLATFORM,
     pull: { when: values.LONGSHORE_PULL, registries: values.LONGSHORE_PULL_REGISTRIES },
     insecureRegistries: values.LONGSHORE_INSECURE_REGISTRIES,
+    privateHosts: values.LONGSHORE_PRIVATE_HOSTS,
     registryMirrors: values.LONGSHORE_REGISTRY_MIRRORS,
   };
 }

@@ -4,18 +4,20 @@
  * `Authorization` goes to the registry's own origin only. A redirect, usually to a blob store that carries a
  * signature in its URL, is followed without it, and it does not come back on a way back to the registry either.
  */
+import type { Dispatcher } from "undici";
 import { Authorizer } from "./authorizer.ts";
+import { openConnections, type Resolve } from "./connections.ts";
 import type { CredentialStore } from "./credentials.ts";
-import { Endpoint } from "./endpoint.ts";
+import { Endpoint, type NamedHosts } from "./endpoint.ts";
 import { type HttpAnswer, type HttpRequest, send } from "./http.ts";
 import { errorOfAnswer, RegistryError } from "./registry-error.ts";
 import { DEFAULT_RETRY, type OnRetry, Patience, retrying, type RetryPolicy } from "./retry.ts";
 import { requestToken } from "./token.ts";
 
-export interface ClientOptions {
+export interface ClientOptions extends NamedHosts {
   readonly credentials: CredentialStore;
-  /** Registries that are reached by plain HTTP, besides those on loopback. */
-  readonly insecureRegistries?: readonly string[];
+  /** How names become addresses; as on this machine unless stated. */
+  readonly resolve?: Resolve;
   readonly retry?: RetryPolicy;
   /** Silence after which a connection counts as broken, in milliseconds; 30 s unless stated. */
   readonly stallMs?: number;
@@ -43,17 +45,23 @@ export class RegistryClient {
   readonly #retry: RetryPolicy;
   readonly #onRetry: OnRetry | undefined;
   readonly #stallMs: number;
+  readonly #connections: Dispatcher;
 
   /** @param registry as in a reference, e.g. `docker.io` */
   constructor(registry: string, options: ClientOptions) {
-    this.endpoint = new Endpoint(registry, options.insecureRegistries ?? []);
+    this.endpoint = new Endpoint(registry, options);
+    this.#connections = openConnections(this.endpoint, options.resolve);
     this.signal = options.signal;
     this.#retry = options.retry ?? DEFAULT_RETRY;
     this.#onRetry = options.onRetry;
     this.#stallMs = options.stallMs ?? 30_000;
     this.#authorizer = new Authorizer(this.endpoint, options.credentials, (request) =>
-      requestToken(request, { signal: this.signal, stallMs: this.#stallMs }),
+      requestToken(request, this.#transport),
     );
+  }
+
+  get #transport(): Pick<HttpRequest, "signal" | "stallMs" | "connections"> {
+    return { signal: this.signal, stallMs: this.#stallMs, connections: this.#connections };
   }
 
   /** Patience with this registry, for one piece of work. */
@@ -97,8 +105,7 @@ export class RegistryClient {
         ...request,
         url,
         headers: { ...request.headers, ...(sent !== undefined && { authorization: sent }) },
-        signal: this.signal,
-        stallMs: this.#stallMs,
+        ...this.#transport,
       });
       if (answer.status === 401 && isOwn && mayLearn) {
         mayLearn = false;

@@ -5,8 +5,14 @@
  * servers). None of them may make this machine talk to what only it can reach, or talk in the clear:
  *
  *   - HTTPS everywhere; plain HTTP only to registries on loopback, or named in LONGSHORE_INSECURE_REGISTRIES
- *   - only a registry that is on loopback itself may send us to loopback
+ *   - a registry is where it is, at a private address too; it sends us to public addresses, and to hosts that the
+ *     operator has named, here or in LONGSHORE_PRIVATE_HOSTS
+ *   - one on loopback or named as insecure is the operator's own, and may send us to private addresses; only one on
+ *     loopback may send us to loopback, and none to link-local addresses, where clouds tell machines their secrets
+ *
+ * A URL shows the host only. By which address that is reached is seen when it is connected to (`connections.ts`).
  */
+import ipaddr from "ipaddr.js";
 import { isLoopback } from "../../../shared/config.ts";
 import { DOCKER_HUB } from "../../../shared/image-reference.ts";
 import { RegistryError, withoutSecrets } from "./registry-error.ts";
@@ -14,18 +20,25 @@ import { RegistryError, withoutSecrets } from "./registry-error.ts";
 /** Where Docker Hub's API is: under another name than its images. */
 const DOCKER_HUB_HOST = "registry-1.docker.io";
 
+/** Hosts that the operator has named. */
+export interface NamedHosts {
+  /** Registries, as written in references, that are reached by plain HTTP, besides those on loopback. */
+  readonly insecureRegistries?: readonly string[];
+  /** Hosts at private addresses to which registries may send us, as `host:port`, or `host` for all of its ports. */
+  readonly privateHosts?: readonly string[];
+}
+
 /** A registry as we reach it. */
 export class Endpoint {
   /** Name of the registry in references; its credentials are kept under it. */
   readonly registry: string;
   /** Protocol, host and port. */
   readonly origin: string;
-  readonly #insecureRegistries: readonly string[];
+  readonly #named: NamedHosts;
 
-  /** @param insecureRegistries registries, as written in references, that are reached by plain HTTP */
-  constructor(registry: string, insecureRegistries: readonly string[]) {
+  constructor(registry: string, named: NamedHosts = {}) {
     this.registry = registry;
-    this.#insecureRegistries = insecureRegistries;
+    this.#named = named;
     const host = registry === DOCKER_HUB ? DOCKER_HUB_HOST : registry;
     this.origin = new URL(`${this.#mayBePlain(new URL(`http://${host}`)) ? "http" : "https"}://${host}`).origin;
   }
@@ -55,8 +68,44 @@ export class Endpoint {
     return url;
   }
 
+  /**
+   * Judges a connection.
+   * @param url what is connected to, for the sake of this registry
+   * @param address to which its host resolves, or which it is
+   * @returns why it must not be made; undefined when it may
+   */
+  refuse(url: URL, address: string): RegistryError | undefined {
+    const { insecureRegistries = [], privateHosts = [] } = this.#named;
+    const isNamed = [...insecureRegistries, ...privateHosts].includes(url.host) || privateHosts.includes(url.hostname);
+    if (url.origin === this.origin || isNamed || this.#mayLeadTo(address)) return undefined;
+    // Not by which address: that is for those to know who can ask our name server.
+    return new RegistryError(
+      `registry ${this.registry}: it leads to ${url.host}, which is at no public address: name that in ` +
+        "LONGSHORE_PRIVATE_HOSTS if it is meant",
+    );
+  }
+
+  #mayLeadTo(address: string): boolean {
+    if (!ipaddr.isValid(address)) return false;
+    const own = new URL(this.origin);
+    // An IPv4 address that is written as one of IPv6 is the former.
+    switch (ipaddr.process(address).range()) {
+      case "unicast":
+        return true;
+      case "loopback":
+      case "unspecified":
+        return isLoopbackUrl(own);
+      case "private":
+      case "uniqueLocal":
+      case "carrierGradeNat":
+        return this.#mayBePlain(own);
+      default:
+        return false;
+    }
+  }
+
   #mayBePlain(url: URL): boolean {
-    return isLoopbackUrl(url) || this.#insecureRegistries.includes(url.host);
+    return isLoopbackUrl(url) || this.#named.insecureRegistries?.includes(url.host) === true;
   }
 }
 

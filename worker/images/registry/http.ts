@@ -2,6 +2,7 @@
  * One HTTP request on `fetch`, without any following of redirects, and with two things that `fetch` lacks: a
  * watchdog for connections that stall, and bounds on what is read.
  */
+import { type Dispatcher, fetch, type Headers, type Response } from "undici";
 import { version } from "../../../shared/version.ts";
 import { RegistryError, TransientError, UnreachableError, withoutSecrets } from "./registry-error.ts";
 
@@ -13,6 +14,8 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
   /** Silence after which the connection counts as broken, in milliseconds. */
   readonly stallMs: number;
+  /** What makes connections, and refuses those that must not be. */
+  readonly connections: Dispatcher;
 }
 
 /** Slowest upload that is not a stall: a body's bytes may take this long to be sent. */
@@ -100,7 +103,7 @@ export class HttpAnswer implements Disposable {
  */
 export async function send(request: HttpRequest): Promise<HttpAnswer> {
   const connection = new AbortController();
-  const { method, url, headers, body, signal, stallMs } = request;
+  const { method, url, headers, body, signal, stallMs, connections } = request;
   const patienceMs = stallMs + (body?.length ?? 0) / SLOWEST_UPLOAD_BYTES_PER_MS;
   const response = await guarded(request, connection, patienceMs, () =>
     fetch(url, {
@@ -108,6 +111,7 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
       // Compressed in transit, an answer would have another size and other ranges than the content it stands for.
       headers: { "user-agent": `longshore/${version}`, "accept-encoding": "identity", ...headers },
       redirect: "manual",
+      dispatcher: connections,
       signal: signal === undefined ? connection.signal : AbortSignal.any([signal, connection.signal]),
       ...(body && { body }),
     }),
@@ -137,9 +141,10 @@ async function guarded<Value>(
   }
 }
 
-/** `fetch` rejects with a TypeError; the reason is its cause, sometimes one level further down. */
+/** `fetch` rejects with a TypeError; the reason is its cause, sometimes one level further down, and may be our own. */
 function connectionError(request: HttpRequest, error: unknown): RegistryError {
   for (let reason = error; reason instanceof Error; reason = reason.cause) {
+    if (reason instanceof RegistryError) return reason;
     if (!("code" in reason) || typeof reason.code !== "string") continue;
     const message = `${describe(request)}: ${reason.message === "" ? reason.code : reason.message}`;
     return TRANSIENT_CODES.has(reason.code)

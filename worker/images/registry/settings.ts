@@ -6,7 +6,7 @@ import { hostPlatform, type Platform } from "./platform.ts";
 
 export interface RegistrySettings extends Pick<
   ClientOptions,
-  "credentials" | "insecureRegistries" | "retry" | "stallMs"
+  "credentials" | "insecureRegistries" | "privateHosts" | "resolve" | "retry" | "stallMs"
 > {
   readonly platform: Platform;
   /** By registry: where its images are looked for before the registry itself, in this order. */
@@ -18,12 +18,13 @@ export interface RegistrySettings extends Pick<
  * @param environment names the home directory, and is that of credential helpers
  */
 export function registrySettings(
-  { platform, insecureRegistries, registryMirrors }: Config,
+  { platform, insecureRegistries, privateHosts, registryMirrors }: Config,
   environment: Readonly<Record<string, string | undefined>>,
 ): RegistrySettings {
   return {
     credentials: new DockerConfigCredentials(environment),
     insecureRegistries,
+    privateHosts,
     platform: platform ?? hostPlatform(),
     mirrors: registryMirrors,
   };

@@ -47,7 +47,7 @@ const LONGEST_ANSWER = 256 * 1024;
  */
 export async function requestToken(
   { realm, service, scopes, credentials }: TokenRequest,
-  options: Pick<HttpRequest, "signal" | "stallMs">,
+  options: Pick<HttpRequest, "signal" | "stallMs" | "connections">,
 ): Promise<AccessToken> {
   const askedAt = Date.now();
   using answer = await send({ ...options, ...formRequest(realm, service, scopes, credentials) });
