@@ -96,11 +96,16 @@ export interface ContainerSpec {
   /** Ids inside the container, 0 to 65535; `groups` are the supplementary ones, none unless stated. */
   readonly user: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] };
   readonly files: readonly InputFile[];
+  /** Absolute paths of directories that are made where they are missing, and the user's; only under a writable root. */
+  readonly directories?: readonly string[];
   readonly stdin: Uint8Array;
   /** None of them when left out. */
   readonly streams?: StreamDescriptors;
   readonly limits: ContainerLimits;
-  /** Globs relative to the working directory, of the regular files to be returned. */
+  /**
+   * Globs of the regular files to be returned: relative to the working directory or, under a writable root, to that one
+   * where they begin with a slash.
+   */
   readonly outputs: readonly string[];
   /** Without it, files are returned only as far as memory takes them. */
   readonly outputSpool?: OutputSpool;

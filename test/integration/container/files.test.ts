@@ -48,7 +48,30 @@ describe("files given to a container", () => {
   });
 });
 
+describe("directories that a container is given", () => {
+  it("are its user's, made where they are missing, and those of the image otherwise", async () => {
+    const directories = ["/out", "/srv/some/where", "/tmp"];
+    const result = await slot.bash("touch /out/a /srv/some/where/b; stat -c '%n %a %u' /out /srv/some/where", {
+      directories,
+    });
+    expect(text(result.stdout)).toBe("/out 755 1000\n/srv/some/where 755 1000\n");
+    expect(text(result.stderr)).toBe("");
+  });
+});
+
 describe("files returned from a container", () => {
+  it("may be anywhere in it, by patterns that begin at its root", async () => {
+    const outputs = ["here", "/out/*.xml", "/etc/hostname-of-nobody", "/var/link/*"];
+    const script = "echo a > here; echo b > /out/b.xml; echo c > /out/c.txt; ln -s /etc /out/d.xml";
+    const result = await slot.bash(script, { outputs, directories: ["/out"] });
+    expect(result.outputs.map((output) => ("error" in output ? [output.path, output.error] : output.path))).toEqual([
+      "here",
+      ["/etc/hostname-of-nobody", "no such file"],
+      "/out/b.xml",
+      ["/out/d.xml", "a symbolic link is not a regular file"],
+    ]);
+  });
+
   it("are those named, and those that match a glob, with their digest", async () => {
     const outputs = ["result.json", "out/*.xml"];
     const script = "echo '{}' > result.json; mkdir out; echo a > out/a.xml; echo b > out/b.xml; echo c > out/c.txt";
@@ -184,7 +207,7 @@ for n in range(100_001): os.symlink("x", f"many/{n}")`;
     await using root = await open(directory.path);
     for (let count = 0; count < 10; count++) await mkdir(join(directory.path, `d${count}`));
     let asked = 0;
-    const outputs = collectOutputs({ base: root.fd, path: "" }, ["named", "*/*"], () => ++asked > 5);
+    const outputs = collectOutputs({ base: root.fd, path: "", root: root.fd }, ["named", "*/*"], () => ++asked > 5);
     expect(outputs).toEqual([
       { path: "named", error: "no such file" },
       { path: ".", error: "the job was canceled: the rest is left out" },

@@ -33,6 +33,13 @@ export function writeFiles(
   const step = writeSteps(steps, "slot", "files");
   const uid = slot.idBase + spec.user.uid;
   const gid = slot.idBase + spec.user.gid;
+  if (spec.rootfs === "writable") {
+    for (const path of spec.directories ?? []) {
+      const made = new DirectoryPath(step, { base: resultOf(mounts.root), path: componentsOf(path) }, { uid, gid });
+      made.enter([]);
+      step("close", made.leave());
+    }
+  }
   const directories = new DirectoryPath(step, tree, { uid, gid });
   directories.enter([]);
   for (const file of spec.files.toSorted(byPath)) {
@@ -115,8 +122,12 @@ class DirectoryPath {
  * @returns undefined where there is nothing to write to
  */
 function workTree(spec: ContainerSpec, mounts: UnionMount): WorkTree | undefined {
-  const path = spec.workingDirectory.split("/").filter((component) => component !== "");
+  const path = componentsOf(spec.workingDirectory);
   if (spec.rootfs === "writable") return { base: resultOf(mounts.root), path };
   if (path[0] !== "work") return undefined;
   return { base: resultOf(mounts.scratch), path: path.slice(1) };
+}
+
+function componentsOf(path: string): string[] {
+  return path.split("/").filter((component) => component !== "");
 }

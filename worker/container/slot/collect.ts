@@ -23,11 +23,14 @@ export interface OutputTree {
   readonly base: number;
   /** The working directory below `base`. */
   readonly path: string;
+  /** Descriptor of the container's root. */
+  readonly root: number;
 }
 
 /**
- * Returns the regular files that `patterns` name below the working directory. The tree is a stranger's: no symlink is
- * followed in it, and only what turns out to be a regular file is opened for reading. Whatever else a pattern meets,
+ * Returns the regular files that `patterns` name below the working directory, or below the root where they begin with a
+ * slash. The tree is a stranger's: no symlink is followed in it, and only what turns out to be a regular file is opened
+ * for reading. Whatever else a pattern meets,
  * a path without a wildcard that does not exist, and that something had to be left out, is an error in the list.
  *
  * @param isCanceled asked for every entry: once it says so, what is left to find is left out
@@ -40,14 +43,9 @@ export function collectOutputs(
   spool?: OutputSpool,
 ): OutputFile[] {
   if (patterns.length === 0) return [];
-  using descriptors = new DisposableStack();
-  const directory = openBelow(tree.base, tree.path, O.O_RDONLY | O.O_DIRECTORY, "in root");
-  if (directory < 0) return patterns.map((path) => ({ path, error: "the working directory is gone" }));
-  descriptors.adopt(directory, closeSync);
-
   const outputs: OutputFile[] = [];
   const room: Room = { memoryBytes: MEMORY_BYTES_MAX, spool, spoolBytes: spool?.bytesMax ?? 0 };
-  for (const found of findOutputs(directory, patterns, isCanceled)) {
+  for (const found of findEverywhere(tree, patterns, isCanceled)) {
     if (outputs.length === OUTPUT_FILES_MAX) {
       outputs.push({ path: found.path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
       break;
@@ -57,6 +55,40 @@ export function collectOutputs(
     );
   }
   return outputs;
+}
+
+/** What is found from the working directory on, and then from the root. */
+function* findEverywhere(
+  { base, path, root }: OutputTree,
+  patterns: readonly string[],
+  isCanceled: () => boolean,
+): Generator<Found, void> {
+  const isAbsolute = (pattern: string): boolean => pattern.startsWith("/");
+  yield* findBelow(
+    { base, path },
+    patterns.filter((pattern) => !isAbsolute(pattern)),
+    isCanceled,
+  );
+  const fromRoot = patterns.filter(isAbsolute).map((pattern) => pattern.slice(1));
+  for (const found of findBelow({ base: root, path: "" }, fromRoot, isCanceled)) {
+    yield { ...found, path: `/${found.path}` };
+  }
+}
+
+function* findBelow(
+  { base, path }: Pick<OutputTree, "base" | "path">,
+  patterns: readonly string[],
+  isCanceled: () => boolean,
+): Generator<Found, void> {
+  if (patterns.length === 0) return;
+  const directory = openBelow(base, path, O.O_RDONLY | O.O_DIRECTORY, "in root");
+  if (directory < 0) {
+    for (const pattern of patterns) yield { kind: "left out", path: pattern, error: "the working directory is gone" };
+    return;
+  }
+  using descriptors = new DisposableStack();
+  descriptors.adopt(directory, closeSync);
+  yield* findOutputs(directory, patterns, isCanceled);
 }
 
 /** What is left for further files. */

@@ -152,6 +152,7 @@ function report(
 /** Where the slot finds the working directory: as it was made, or on a root that nobody could change. */
 function outputTree(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps): OutputTree {
   const { workingDirectory, mounts } = plan;
-  if (workingDirectory !== undefined) return { base: slotSteps.descriptor(workingDirectory), path: "" };
-  return { base: slotSteps.descriptor({ kind: "result", step: mounts.root }), path: spec.workingDirectory };
+  const root = slotSteps.descriptor({ kind: "result", step: mounts.root });
+  if (workingDirectory !== undefined) return { base: slotSteps.descriptor(workingDirectory), path: "", root };
+  return { base: root, path: spec.workingDirectory, root };
 }
