@@ -52,9 +52,9 @@ function judgedLookup(resolve: Resolve, judge: Judge): LookupFunction {
     return addresses;
   });
   return (hostname, options, callback) =>
-    find(hostname, options, (error, addresses = []) => {
-      const [first] = addresses;
-      if (options.all === true || first === undefined) callback(error, addresses);
+    find(hostname, options, (error: NodeJS.ErrnoException | null, addresses: LookupAddress[] | undefined) => {
+      const [first] = addresses ?? [];
+      if (options.all === true || first === undefined) callback(error, addresses ?? []);
       else callback(error, first.address, first.family);
     });
 }
