@@ -1,0 +1,87 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ItemMatcher } from "../../../worker/jobs/shard/report/match-items.ts";
+import { testId } from "../../../worker/jobs/shard/report/test-name.ts";
+import { makeTest } from "./sample.ts";
+
+describe("a test belongs to an item", () => {
+  it.each([
+    ["pytest's file", "tests/test_a.py", { classname: "tests.test_a.TestX", name: "test_y" }],
+    ["pytest's test", "tests/test_a.py::TestX::test_y", { classname: "tests.test_a.TestX", name: "test_y" }],
+    [
+      "pytest's test with any parameters",
+      "tests/test_a.py::test_y",
+      { classname: "tests.test_a", name: "test_y[1.5-a/b]" },
+    ],
+    [
+      "pytest's test with these",
+      "tests/test_a.py::test_y[1.5-a/b]",
+      { classname: "tests.test_a", name: "test_y[1.5-a/b]" },
+    ],
+    ["pytest's file that cannot be read", "tests/test_a.py", { classname: "", name: "tests.test_a" }],
+    ["pytest's directory", "./tests/", { classname: "tests.deep.test_a", name: "test_y" }],
+    ["vitest's file", "test/a.test.ts", { classname: "test/a.test.ts", name: "adds > twice" }],
+    ["vitest's test", "test/a.test.ts > adds > twice", { classname: "test/a.test.ts", name: "adds > twice" }],
+    ["node's file", "test/a.test.js", { classname: "test", name: "adds", file: "/work/test/a.test.js" }],
+    ["jest-junit's file", "src/a.test.js", { classname: "sum adds", name: "sum adds", file: "src/a.test.js" }],
+    ["Playwright's file", "e2e/login.spec.ts", { classname: "login.spec.ts", name: "login › works" }],
+    ["Go's package", "./pkg/sub", { classname: "example.com/module/pkg/sub", name: "TestAdd/twice" }],
+    [
+      "Go's package by its whole name",
+      "example.com/module/pkg",
+      { suite: "example.com/module/pkg", classname: "pkg", name: "TestAdd" },
+    ],
+    ["Go's test", "TestAdd", { classname: "example.com/module/pkg", name: "TestAdd" }],
+    ["GoogleTest's test", "FooTest.DoesX", { classname: "FooTest", name: "DoesX" }],
+    ["Surefire's class", "FooTest", { classname: "org.example.FooTest", name: "bar" }],
+    ["Surefire's test", "FooTest#bar", { classname: "org.example.FooTest", name: "bar" }],
+    ["Java's file", "src/test/java/org/example/FooTest.java", { classname: "org.example.FooTest", name: "bar" }],
+    ["RSpec's file", "./spec/a_spec.rb", { classname: "spec.a_spec", name: "adds", file: "./spec/a_spec.rb" }],
+  ])("by %s", (_, item, test) => {
+    expect(new ItemMatcher([item, "other/thing.py"]).itemsOf(makeTest(test))).toEqual([item]);
+  });
+});
+
+describe("a test does not belong to an item", () => {
+  it.each([
+    ["with the beginning of its name", "tests/test_a.py::test_y", { classname: "tests.test_a", name: "test_yes" }],
+    ["with other parameters", "tests/test_a.py::test_y[1]", { classname: "tests.test_a", name: "test_y[2]" }],
+    ["of another test in its class", "FooTest.DoesX", { classname: "FooTest", name: "DoesY" }],
+    ["of a file beside its own", "test/a.test.ts", { classname: "test/a.test.tsx", name: "adds" }],
+    ["of a deeper directory", "api/tests/test_a.py", { classname: "tests.test_b", name: "test_y" }],
+  ])("%s", (_, item, test) => {
+    expect(new ItemMatcher([item]).itemsOf(makeTest(test))).toEqual([]);
+  });
+
+  it("when another one fits better, from another place on", () => {
+    const matcher = new ItemMatcher(["tests/test_a.py", "api/tests/test_a.py", "tests"]);
+    expect(matcher.itemsOf(makeTest({ classname: "api.tests.test_a" }))).toEqual(["api/tests/test_a.py"]);
+    expect(matcher.itemsOf(makeTest({ classname: "tests.test_a" }))).toEqual(["tests", "tests/test_a.py"]);
+  });
+});
+
+describe("items of pytest", () => {
+  it("have the tests that are reported for them, whatever they are called", () => {
+    const word = fc.stringMatching(/^[a-z_]{1,8}$/);
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1, maxLength: 4 }), word, (path, name) => {
+        const item = `${path.join("/")}.py::${name}`;
+        const test = makeTest({ classname: path.join("."), name });
+        expect(new ItemMatcher([item]).itemsOf(test)).toEqual([item]);
+      }),
+    );
+  });
+});
+
+describe("a test's id", () => {
+  it.each([
+    ["tests.test_a.TestX::test_y", { classname: "tests.test_a.TestX", name: "test_y" }],
+    ["tests.test_a::test_y", { classname: "tests.test_a", name: "test_y", file: "tests/test_a.py" }],
+    ["test/a.test.ts::adds > twice", { suite: "test/a.test.ts", classname: "test/a.test.ts", name: "adds > twice" }],
+    ["/work/a.test.js::numbers::adds", { suite: "numbers", classname: "test", name: "adds", file: "/work/a.test.js" }],
+    ["src/a.test.js::sum adds", { suite: "sum", classname: "sum adds", name: "sum adds", file: "src/a.test.js" }],
+    ["sum::sum adds", { suite: "sum", classname: "sum adds", name: "sum adds" }],
+  ])("is %s", (id, test) => {
+    expect(testId(makeTest(test))).toBe(id);
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import {
+  countTests,
+  mergeReports,
+  type ReportedRun,
+  slowestTests,
+} from "../../../worker/jobs/shard/report/merge-reports.ts";
+import { makeFailed, makeFailure, makeTest } from "./sample.ts";
+
+function run(parts: Partial<ReportedRun>): ReportedRun {
+  return { shard: 0, round: 0, items: ["tests/test_a.py"], tests: [], ...parts };
+}
+
+describe("merged reports", () => {
+  it("count a test once that is in several", () => {
+    const { tests } = mergeReports([run({ tests: [makeTest()] }), run({ shard: 1, tests: [makeTest()] })]);
+    expect(tests).toMatchObject([{ id: "tests.test_a::test_x", runs: 2, items: ["tests/test_a.py"] }]);
+  });
+
+  it("have a test as flaky that failed and then passed, with what it failed by", () => {
+    const { tests } = mergeReports([
+      run({ round: 2, tests: [makeTest({ timeMs: 7 })] }),
+      run({ round: 0, tests: [makeFailed({}, { message: "first" })] }),
+      run({ round: 1, tests: [makeFailed({}, { message: "second" })] }),
+    ]);
+    expect(tests).toMatchObject([{ outcome: "passed", failure: null, runs: 3, timeMs: 7 }]);
+    expect(tests[0]?.earlierFailures.map(({ message }) => message)).toEqual(["first", "second"]);
+    expect(countTests(tests)).toEqual({ tests: 1, passed: 1, failed: 0, errored: 0, skipped: 0, flaky: 1 });
+  });
+
+  it("have a test as flaky that passed, and failed when its item was run again for another one", () => {
+    const { tests } = mergeReports([run({ tests: [makeTest()] }), run({ round: 1, tests: [makeFailed()] })]);
+    expect(tests).toMatchObject([{ outcome: "passed", earlierFailures: [{ message: "assert 1 == 2" }] }]);
+  });
+
+  it("keep the last failure of a test that never passed", () => {
+    const { tests } = mergeReports([
+      run({ tests: [makeFailed({}, { message: "first" })] }),
+      run({ round: 1, tests: [makeFailed({}, { message: "last", outcome: "errored" })] }),
+    ]);
+    expect(tests).toMatchObject([
+      { outcome: "errored", failure: { message: "last" }, earlierFailures: [{ message: "first" }] },
+    ]);
+  });
+
+  it("keep a failure that the retry did not get to, or skipped", () => {
+    const failed = run({ tests: [makeFailed()] });
+    const skipped = run({ round: 1, tests: [makeTest({ outcome: "skipped", skipReason: "not now" })] });
+    for (const runs of [
+      [failed, run({ round: 1 })],
+      [failed, skipped],
+    ]) {
+      expect(mergeReports(runs).tests).toMatchObject([{ outcome: "failed", failure: makeFailure() }]);
+    }
+  });
+
+  it("name the items without any test", () => {
+    const items = ["tests/test_a.py", "tests/test_b.py", "tests/test_c.py"];
+    const { lost } = mergeReports([
+      run({ items, tests: [makeTest()] }),
+      run({ round: 1, items: ["tests/test_c.py"], tests: [makeTest({ classname: "tests.test_c" })] }),
+    ]);
+    expect(lost).toEqual(["tests/test_b.py"]);
+  });
+
+  it("keep tests of the same name in one report apart", () => {
+    const { tests } = mergeReports([run({ tests: [makeTest(), makeFailed()] })]);
+    expect(tests.map(({ id, outcome }) => [id, outcome])).toEqual([
+      ["tests.test_a::test_x", "passed"],
+      ["tests.test_a::test_x #2", "failed"],
+    ]);
+  });
+
+  it("keep tests apart that are in different shards, when their names do not say where they are", () => {
+    const adds = makeTest({ suite: "sum", classname: "sum adds", name: "sum adds" });
+    const { tests } = mergeReports([
+      run({ items: ["a.test.js"], tests: [adds] }),
+      run({ shard: 1, items: ["b.test.js"], tests: [adds] }),
+    ]);
+    expect(tests).toHaveLength(2);
+  });
+
+  it("say what items took when they were run first", () => {
+    const tests = [makeTest({ timeMs: 5 }), makeTest({ name: "test_z", timeMs: 6 })];
+    const { itemTimesMs } = mergeReports([run({ tests }), run({ round: 1, tests: [makeTest({ timeMs: 100 })] })]);
+    expect([...itemTimesMs]).toEqual([["tests/test_a.py", 11]]);
+  });
+});
+
+describe("the slowest tests", () => {
+  it("come first, those of the same time in their order", () => {
+    const tests = [1, 3, 2, 3].map((timeMs, index) => makeTest({ timeMs, name: String(index) }));
+    expect(slowestTests(tests, 3).map(({ name }) => name)).toEqual(["1", "3", "2"]);
+  });
+});

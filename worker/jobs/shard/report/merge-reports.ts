@@ -1,0 +1,130 @@
+/**
+ * Many reports into one. A test is run again when it failed, a shard when its worker is lost; and each test counts once.
+ */
+import { ItemMatcher } from "./match-items.ts";
+import type { Failure, TestCase } from "./test-case.ts";
+import { isFlaky } from "./test-case.ts";
+import { testId } from "./test-name.ts";
+
+/** What came of one execution of the command. */
+export interface ReportedRun {
+  /** From 0. */
+  readonly shard: number;
+  /** 0 for the first time, then one more for each retry. */
+  readonly round: number;
+  /** What it was to test. */
+  readonly items: readonly string[];
+  readonly tests: readonly TestCase[];
+}
+
+export interface MergedTest extends TestCase {
+  /** The same for the same test in all reports, and for no two tests of one report. */
+  readonly id: string;
+  /** How often it was run, as far as reports tell. */
+  readonly runs: number;
+  /** The shard that had it last. */
+  readonly shard: number;
+  /** The items that it belongs to; none when it cannot be told. */
+  readonly items: readonly string[];
+}
+
+export interface MergedReport {
+  /** In the order of the items' runs. */
+  readonly tests: readonly MergedTest[];
+  /** Items none of whose tests are in any report, in the order in which they were given to runs. */
+  readonly lost: readonly string[];
+  /** What each item's tests took together, in milliseconds, when they were run first. */
+  readonly itemTimesMs: ReadonlyMap<string, number>;
+}
+
+/** Merges reports, in any order. */
+export function mergeReports(runs: readonly ReportedRun[]): MergedReport {
+  const inOrder = runs.toSorted((a, b) => a.round - b.round || a.shard - b.shard);
+  const merged = new Map<string, MergedTest>();
+  const itemTimesMs = new Map<string, number>();
+  for (const { round, ...run } of inOrder) {
+    for (const test of identify(run)) {
+      const key = keyOf(test);
+      const earlier = merged.get(key);
+      merged.set(key, earlier === undefined ? test : mergeTries(earlier, test));
+      if (round > 0 || earlier !== undefined) continue;
+      for (const item of test.items) itemTimesMs.set(item, (itemTimesMs.get(item) ?? 0) + test.timeMs);
+    }
+  }
+  const lost = new Set(inOrder.flatMap(({ items }) => items)).difference(itemsOf(merged.values()));
+  return { tests: [...merged.values()], lost: [...lost], itemTimesMs };
+}
+
+/** Tests of one run with their ids: a name that comes again, in another place of the report, is another test. */
+function* identify({ shard, items, tests }: Omit<ReportedRun, "round">): Generator<MergedTest, void, void> {
+  const matcher = new ItemMatcher(items);
+  const seen = new Map<string, number>();
+  for (const test of tests) {
+    const id = testId(test);
+    const times = (seen.get(id) ?? 0) + 1;
+    seen.set(id, times);
+    yield {
+      ...test,
+      id: times === 1 ? id : `${id} #${times}`,
+      shard,
+      runs: 1 + test.earlierFailures.length,
+      items: matcher.itemsOf(test),
+    };
+  }
+}
+
+/** Names that tell nothing of where a test is, as jest-junit's, may be of two tests in two shards. */
+function keyOf({ id, items, shard }: MergedTest): string {
+  return items.length > 0 ? `:${id}` : `${shard}:${id}`;
+}
+
+function itemsOf(tests: Iterable<MergedTest>): Set<string> {
+  const items = new Set<string>();
+  for (const test of tests) for (const item of test.items) items.add(item);
+  return items;
+}
+
+/** A test that passed once has passed, and its failures are kept; of one that did not, the last failure counts. */
+function mergeTries(earlier: MergedTest, later: MergedTest): MergedTest {
+  const all = { ...later, runs: earlier.runs + later.runs };
+  const failures = [...failuresOf(earlier), ...failuresOf(later)];
+  const tries = [later, earlier];
+  const passed = tries.find(({ outcome }) => outcome === "passed");
+  if (passed !== undefined) return { ...all, ...resultOf(passed), earlierFailures: failures };
+  const failed = tries.find(({ failure }) => failure !== null);
+  if (failed === undefined) return all;
+  return { ...all, ...resultOf(failed), earlierFailures: failures.slice(0, -1) };
+}
+
+/** What a test says of one time that it was run. */
+function resultOf({ outcome, failure, skipReason, timeMs, systemOut, systemErr }: TestCase): Partial<TestCase> {
+  return { outcome, failure, skipReason, timeMs, systemOut, systemErr };
+}
+
+function failuresOf({ earlierFailures, failure }: TestCase): Failure[] {
+  return failure === null ? [...earlierFailures] : [...earlierFailures, failure];
+}
+
+/** How many tests ended how. `flaky` ones have `passed`, too. */
+export interface TestCounts {
+  readonly tests: number;
+  readonly passed: number;
+  readonly failed: number;
+  readonly errored: number;
+  readonly skipped: number;
+  readonly flaky: number;
+}
+
+export function countTests(tests: readonly TestCase[]): TestCounts {
+  const counts = { tests: tests.length, passed: 0, failed: 0, errored: 0, skipped: 0, flaky: 0 };
+  for (const test of tests) {
+    counts[test.outcome] += 1;
+    if (isFlaky(test)) counts.flaky += 1;
+  }
+  return counts;
+}
+
+/** The `count` tests that took longest, the slowest first; of equal ones, the one that comes first. */
+export function slowestTests<Test extends TestCase>(tests: readonly Test[], count: number): Test[] {
+  return tests.toSorted((a, b) => b.timeMs - a.timeMs).slice(0, count);
+}

@@ -1,0 +1,230 @@
+/**
+ * JUnit's XML, which has no specification: what is read is what pytest, vitest, jest-junit, node:test, go-junit-report,
+ * gotestsum, GoogleTest, Surefire, PHPUnit and Playwright write.
+ *
+ *   testsuites? > testsuite* > testcase > failure | error | skipped       how it ended
+ *                                       > rerunFailure | rerunError       and again, later (Surefire)
+ *                                       > flakyFailure | flakyError       before it passed (Surefire)
+ *                                       > system-out | system-err         what it printed
+ *
+ * Tests write their report themselves, so it is as hostile as they are: entities that it declares are not known, and a
+ * document of any size, depth or number of tests ends somewhere.
+ */
+import { SaxesParser, type SaxesTagPlain } from "saxes";
+import { BoundedText } from "./bounded-text.ts";
+import type { Failure, TestCase, TestOutcome } from "./test-case.ts";
+import { replaceForbidden } from "./xml-characters.ts";
+
+export interface ReportBounds {
+  /** Of the document. */
+  readonly bytes: number;
+  readonly tests: number;
+  /** Elements in one another. */
+  readonly depth: number;
+  /** Of a failure's details, and of each of a test's streams, in UTF-16 code units. */
+  readonly textCharacters: number;
+  /** Of a name, or a message. */
+  readonly nameCharacters: number;
+}
+
+/** The report is not what it has to be; the message says in what. */
+export class ReportFault extends Error {
+  override readonly name = "ReportFault";
+}
+
+type Attributes = Readonly<Record<string, string>>;
+
+interface OpenFailure {
+  readonly outcome: Failure["outcome"];
+  readonly type: string;
+  readonly message: string;
+  readonly details: BoundedText;
+}
+
+interface OpenTest {
+  readonly attributes: Attributes;
+  readonly failures: OpenFailure[];
+  /** Failures of other times that it was run, by `rerun…` or `flaky…`. */
+  readonly reruns: OpenFailure[];
+  skip: { readonly message: string; readonly details: BoundedText } | undefined;
+  readonly systemOut: BoundedText;
+  readonly systemErr: BoundedText;
+}
+
+/** An element that is open, and what follows from that for those in it. */
+type Frame =
+  | { readonly kind: "suite"; readonly name: string; readonly file: string | undefined }
+  | { readonly kind: "test"; readonly test: OpenTest }
+  /** In a test: its text goes there, or nowhere. */
+  | { readonly kind: "text"; readonly sink: BoundedText | undefined }
+  | { readonly kind: "other" };
+
+/** Takes a document piece by piece. Its methods throw a {@link ReportFault}; the tests before that stand. */
+export class ReportReader {
+  readonly tests: TestCase[] = [];
+  readonly #bounds: ReportBounds;
+  readonly #parser = new SaxesParser();
+  readonly #frames: Frame[] = [];
+
+  constructor(bounds: ReportBounds) {
+    this.#bounds = bounds;
+    this.#parser.on("opentag", (tag) => this.#open(tag));
+    this.#parser.on("closetag", () => this.#close());
+    const append = (text: string): void => {
+      const top = this.#frames.at(-1);
+      if (top?.kind === "text") top.sink?.append(text);
+    };
+    this.#parser.on("text", append);
+    this.#parser.on("cdata", append);
+    this.#parser.on("error", ({ message }) => {
+      throw new ReportFault(`the report is not valid xml: ${message}`);
+    });
+  }
+
+  write(text: string): void {
+    this.#parser.write(replaceForbidden(text));
+  }
+
+  end(): void {
+    this.#parser.close();
+  }
+
+  #open({ name, attributes }: SaxesTagPlain): void {
+    if (this.#frames.length === 0 && name !== "testsuites" && name !== "testsuite") {
+      throw new ReportFault(`the report is no junit xml: it begins with <${this.#short(name)}>`);
+    }
+    if (this.#frames.length >= this.#bounds.depth) {
+      throw new ReportFault(`the report has more than ${this.#bounds.depth} elements in one another`);
+    }
+    this.#frames.push(this.#frameOf(this.#frames.at(-1), name, attributes));
+  }
+
+  #frameOf(above: Frame | undefined, name: string, attributes: Attributes): Frame {
+    switch (above?.kind) {
+      case "test":
+        return { kind: "text", sink: this.#sinkIn(above.test, name, attributes) };
+      case "text":
+        // What was printed in a run that counts no more; anything else, such as a stack trace, belongs to the failure.
+        return { kind: "text", sink: name.startsWith("system-") ? undefined : above.sink };
+      case "suite":
+      case "other":
+      case undefined:
+        if (name === "testsuite")
+          return { kind: "suite", name: this.#short(attributes["name"]), file: fileOf(attributes) };
+        if (name === "testcase") return { kind: "test", test: this.#begin(attributes) };
+        return { kind: "other" };
+      default:
+        return above satisfies never;
+    }
+  }
+
+  #begin(attributes: Attributes): OpenTest {
+    if (this.tests.length >= this.#bounds.tests) {
+      throw new ReportFault(`the report has more than ${this.#bounds.tests} tests`);
+    }
+    return {
+      attributes,
+      failures: [],
+      reruns: [],
+      skip: isSkipped(attributes) ? { message: "", details: this.#text() } : undefined,
+      systemOut: this.#text(),
+      systemErr: this.#text(),
+    };
+  }
+
+  #sinkIn(test: OpenTest, name: string, attributes: Attributes): BoundedText | undefined {
+    const message = this.#short(attributes["message"]);
+    const details = this.#text();
+    const fail = (list: OpenFailure[], outcome: Failure["outcome"]): BoundedText => {
+      list.push({ outcome, type: this.#short(attributes["type"]), message, details });
+      return details;
+    };
+    switch (name) {
+      case "failure":
+        return fail(test.failures, "failed");
+      case "error":
+        return fail(test.failures, "errored");
+      case "flakyFailure":
+      case "rerunFailure":
+        return fail(test.reruns, "failed");
+      case "flakyError":
+      case "rerunError":
+        return fail(test.reruns, "errored");
+      case "skipped":
+        test.skip = { message, details };
+        return details;
+      case "system-out":
+        return test.systemOut;
+      case "system-err":
+        return test.systemErr;
+      default:
+        return undefined;
+    }
+  }
+
+  #close(): void {
+    const frame = this.#frames.pop();
+    if (frame?.kind === "test") this.tests.push(this.#finish(frame.test));
+  }
+
+  #finish({ attributes, failures, reruns, skip, systemOut, systemErr }: OpenTest): TestCase {
+    const suites = this.#frames.filter((frame) => frame.kind === "suite");
+    // GoogleTest has an element for each assertion of a test: one failure, for whoever counts tests.
+    const [first, ...others] = failures;
+    const main = first && {
+      ...close(first),
+      details: [first, ...others].map(({ details }) => String(details)).join("\n\n"),
+    };
+    const all = [...(main === undefined ? [] : [main]), ...reruns.map(close)];
+    const failure = main === undefined ? undefined : all.pop();
+    const outcome: TestOutcome = failure?.outcome ?? (skip === undefined ? "passed" : "skipped");
+    return {
+      suite: this.#short(suites.map(({ name }) => name).join(" > ")),
+      classname: this.#short(attributes["classname"] ?? attributes["class"]),
+      name: this.#short(attributes["name"]),
+      file: this.#short(fileOf(attributes) ?? suites.findLast(({ file }) => file !== undefined)?.file) || null,
+      line: lineOf(attributes["line"]),
+      timeMs: millisecondsOf(attributes["time"]),
+      outcome,
+      failure: failure ?? null,
+      earlierFailures: all,
+      skipReason: outcome === "skipped" && skip !== undefined ? skip.message || this.#short(String(skip.details)) : "",
+      systemOut: String(systemOut),
+      systemErr: String(systemErr),
+    };
+  }
+
+  #text(): BoundedText {
+    return new BoundedText(this.#bounds.textCharacters);
+  }
+
+  #short(text = ""): string {
+    return text.length <= this.#bounds.nameCharacters
+      ? text
+      : `${text.slice(0, this.#bounds.nameCharacters - 1)}…`.toWellFormed();
+  }
+}
+
+function close({ details, ...failure }: OpenFailure): Failure {
+  return { ...failure, details: String(details) };
+}
+
+/** GoogleTest says it in attributes. */
+function isSkipped({ status, result }: Attributes): boolean {
+  return status === "notrun" || status === "disabled" || result === "skipped" || result === "suppressed";
+}
+
+function fileOf({ file, filepath }: Attributes): string | undefined {
+  return file ?? filepath;
+}
+
+/** pytest counts lines from 0, others from 1; nobody counts on it. */
+function lineOf(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}
+
+/** Seconds in decimals, with commas between thousands by Surefire. In whole microseconds, lest they become long numbers. */
+function millisecondsOf(text = ""): number {
+  const seconds = Number(text.replaceAll(",", ""));
+  return Number.isFinite(seconds) && seconds > 0 ? Math.round(seconds * 1e6) / 1e3 : 0;
+}
