@@ -18,6 +18,8 @@ import { type Volumes, volumesSchema } from "./volumes.ts";
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+const cpusetModes = ["auto", "none"] as const;
+
 const variables = {
   REDIS_URL: {
     default: "redis://127.0.0.1:6379",
@@ -75,6 +77,11 @@ const variables = {
     default: "",
     meaning: "containers that a worker runs at once; as many as CPUs when not set",
     schema: optional(whole(1, 1024)),
+  },
+  LONGSHORE_CPUSET: {
+    default: "auto",
+    meaning: "`auto`: each slot of a worker has a CPU core of its own, where there are as many; `none`: all share all",
+    schema: z.enum(cpusetModes),
   },
   LONGSHORE_ID_BASE: {
     default: "1879048192",
@@ -162,6 +169,7 @@ export interface Config extends ImageConfig, BlobConfig {
   readonly attempts: number;
   readonly dataDirectory: string;
   readonly slots: number;
+  readonly cpuset: (typeof cpusetModes)[number];
   readonly idBase: number;
   readonly drainMs: number;
   /** What jobs may mount. */
@@ -225,6 +233,7 @@ function assemble(values: Values, maxima: Limits): Config {
     attempts: values.LONGSHORE_ATTEMPTS,
     dataDirectory: values.LONGSHORE_DATA,
     slots: values.LONGSHORE_SLOTS ?? availableParallelism(),
+    cpuset: values.LONGSHORE_CPUSET,
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,
     volumes: values.LONGSHORE_VOLUMES,

@@ -27,9 +27,11 @@ import { checkRedis, connectRedis } from "../shared/redis.ts";
 import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
 import { describedImage, summarizeImage } from "./announcement.ts";
+import { detectCgroups } from "./cgroup/detect.ts";
 import { Consumer } from "./consumer.ts";
 import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
+import { CoreLease } from "./cores.ts";
 import { insistOnVolumes } from "./doctor/volumes.ts";
 import { lockAbandoned, WorkerIdentity } from "./identity.ts";
 import { BuildLayers } from "./images/builds/build-layers.ts";
@@ -85,7 +87,11 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
   const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
-  const runtime = resources.use(new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName }));
+  const { choice: cores } = resources.use(await CoreLease.take({ ...config, layout: detectCgroups() }));
+  if (cores.kind === "shared") logger.info({ reason: cores.reason }, "slots share the cores");
+  const runtime = resources.use(
+    new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName, ...(cores.kind === "divided" && { cores }) }),
+  );
   await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
     logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
   });

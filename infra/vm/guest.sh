@@ -35,7 +35,7 @@ mount /dev/vdb "$LONGSHORE_DATA/images"
 
 readonly SERVICE=/sys/fs/cgroup/longshore.service
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
+echo "+cpu +memory +pids +cpuset" >/sys/fs/cgroup/cgroup.subtree_control
 mkdir "$SERVICE"
 
 command=()

@@ -9,13 +9,17 @@
  *       longshore/                                       longshore-supervisor/    the worker itself
  *         <worker>/             no swapping              longshore/
  *           <container>/        the limits                 <worker>/              no swap
- *                                                            <container>/         the limits
+ *                                                            <slot>/              its cores, if it has some
+ *     v1, in cpuset, where slots have cores                    <container>/         the limits
+ *     <own>/longshore/<worker>/
+ *       <slot>/                 its cores; the slot's thread, and so what it starts
  *
  * The main thread detects the layout and prepares the worker's cgroup once; the layout is plain data, with which each
  * slot's thread opens the hierarchy for itself. Everything is synchronous: a call is a few microseconds of kernel time.
  *
  * Source: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst of the kernel.
  */
+import type { SlotCores } from "./cpuset/slot-cpuset.ts";
 import type { CgroupLayout } from "./detect.ts";
 
 /** Where a worker's cgroup is. Plain data: it is handed to the slots' threads, which open it for themselves. */
@@ -23,6 +27,8 @@ export interface CgroupRoot {
   readonly layout: CgroupLayout;
   /** Name of the worker, without a slash; no two workers of a machine may have the same at once. */
   readonly worker: string;
+  /** The cores of the slot that opens it; every core that the worker may use when left out. */
+  readonly cores?: SlotCores;
 }
 
 /** What the processes of a container may use together. */
@@ -88,6 +94,14 @@ export interface CgroupHierarchy {
    * @throws {Error} when the worker may not: the message names the way out
    */
   prepare(): void;
+  /**
+   * Makes it possible for slots to have cores of their own. Once per process, after `prepare`; only where the layout has
+   * the controller cpuset.
+   * @throws {Error} when the worker may not: the message names the way out
+   */
+  prepareCores(): void;
+  /** Makes the place of a slot with cores of its own (`CgroupRoot.cores`). In the slot's thread, before `create`. */
+  occupy(): void;
   /**
    * Makes a container's cgroup with its limits.
    * @param name unique among those of the worker, without a slash

@@ -15,9 +15,19 @@ export const SUPERVISOR = "longshore-supervisor";
 
 /** Where the process's own cgroups are. Plain data: it is handed to the slots' threads. */
 export type CgroupLayout =
-  /** One directory per controller; two controllers mounted together have the same. */
-  | { readonly version: 1; readonly directories: Readonly<Record<V1Controller, string>> }
-  | { readonly version: 2; readonly directory: string };
+  | {
+      readonly version: 1;
+      /** One directory per controller; two controllers mounted together have the same. */
+      readonly directories: Readonly<Record<V1Controller, string>>;
+      /** Of the controller cpuset, where it is mounted apart from those. */
+      readonly cpuset?: string;
+    }
+  | {
+      readonly version: 2;
+      readonly directory: string;
+      /** Whether the controller cpuset can be had; not when left out. */
+      readonly cpuset?: "offered";
+    };
 
 /** Files that describe the calling process; others in tests. */
 export interface CgroupSources {
@@ -47,12 +57,17 @@ export function detectCgroups(sources = ofThisProcess, files = new CgroupFiles()
   const offered = unified === undefined ? [] : files.read(`${unified}/cgroup.controllers`).trim().split(" ");
   if (unified !== undefined && v2Controllers.every((controller) => offered.includes(controller))) {
     // A worker that was started again by a process which lives in the leaf.
-    return { version: 2, directory: basename(unified) === SUPERVISOR ? dirname(unified) : unified };
+    const directory = basename(unified) === SUPERVISOR ? dirname(unified) : unified;
+    return { version: 2, directory, ...(offered.includes("cpuset") && { cpuset: "offered" }) };
   }
 
   const [cpu, cpuacct, memory, pids] = v1Controllers.map(find);
   if (cpu !== undefined && cpuacct !== undefined && memory !== undefined && pids !== undefined) {
-    return { version: 1, directories: { cpu, cpuacct, memory, pids } };
+    const directories = { cpu, cpuacct, memory, pids };
+    const cpuset = find("cpuset");
+    // Where it shares a hierarchy, every container would need cores of its own.
+    const isApart = cpuset !== undefined && !Object.values(directories).includes(cpuset);
+    return { version: 1, directories, ...(isApart && { cpuset }) };
   }
   if (v1Controllers.every((controller) => find(controller) === undefined)) {
     if (unified === undefined) throw new Error("no cgroup file system is mounted: mount cgroup2 on /sys/fs/cgroup");

@@ -75,7 +75,24 @@ export class CgroupFiles {
 
   /** Ids of the processes in a cgroup; none when it is gone. Those outside of our PID namespace are 0. */
   processes(path: string): readonly number[] {
-    const file = `${path}/cgroup.procs`;
+    return this.#numbers(`${path}/cgroup.procs`);
+  }
+
+  /** Ids of the threads in a cgroup of v1; none when it is gone. Those outside of our PID namespace are 0. */
+  threads(path: string): readonly number[] {
+    return this.#numbers(`${path}/tasks`);
+  }
+
+  /** Puts a thread into a cgroup of v1; one that has ended is fine. */
+  moveThread(thread: number, path: string): void {
+    try {
+      this.write(`${path}/tasks`, String(thread));
+    } catch (error) {
+      if (!(error instanceof SystemCallError && error.errno === "ESRCH")) throw error;
+    }
+  }
+
+  #numbers(file: string): readonly number[] {
     const text = attemptUnlessMissing("read", file, () => readFileSync(file, "latin1")) ?? "";
     return text.split("\n").filter(Boolean).map(Number);
   }

@@ -9,6 +9,7 @@ import { styleText } from "node:util";
 import { Command } from "commander";
 import { type Config, loadConfig } from "../../shared/config.ts";
 import { checkCgroups } from "../doctor/cgroups.ts";
+import { checkCores } from "../doctor/cores.ts";
 import { checkDisk } from "../doctor/disk.ts";
 import type { Finding } from "../doctor/finding.ts";
 import { checkIdmappedMounts } from "../doctor/idmapped-mounts.ts";
@@ -31,6 +32,7 @@ const checks = {
   volumes: (config) => checkVolumes(config.volumes, config.idBase),
   seccomp: () => checkSeccomp(),
   cgroups: () => checkCgroups(),
+  cores: (config) => checkCores(config),
   redis: (config) => checkRedis({ dataDirectory: config.dataDirectory, url: process.env["REDIS_URL"] }),
   disk: (config) => checkDisk(config.dataDirectory),
 } satisfies Record<string, (config: Config) => Finding | Finding[] | Promise<Finding>>;

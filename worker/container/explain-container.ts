@@ -20,14 +20,21 @@ export interface ExplainedPlace {
 
 /** Writes down what would be done to the cgroup file system. */
 class RecordingFiles extends CgroupFiles {
-  readonly lines: string[] = [];
+  #lines: string[] = [];
 
   override makeDirectory(path: string): void {
-    this.lines.push(`mkdir(${JSON.stringify(path)}, 0777)`);
+    this.#lines.push(`mkdir(${JSON.stringify(path)}, 0777)`);
   }
 
   override write(path: string, text: string): void {
-    this.lines.push(`write(open(${JSON.stringify(path)}, O_WRONLY), ${JSON.stringify(text)}, ${text.length})`);
+    this.#lines.push(`write(open(${JSON.stringify(path)}, O_WRONLY), ${JSON.stringify(text)}, ${text.length})`);
+  }
+
+  /** What was done since the last call, a line for each system call. */
+  take(): readonly string[] {
+    const lines = this.#lines;
+    this.#lines = [];
+    return lines;
   }
 }
 
@@ -37,7 +44,10 @@ class RecordingFiles extends CgroupFiles {
  */
 export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): string {
   const files = new RecordingFiles();
-  const { entry } = openCgroups(place.cgroups, files).create("0-1", spec.limits);
+  const cgroups = openCgroups(place.cgroups, files);
+  cgroups.occupy();
+  const cores = files.take();
+  const { entry } = cgroups.create("0-1", spec.limits);
   const staging = join(place.dataDirectory, "staging");
   const layers = [
     { kind: "directory", path: initLayerPath(place.dataDirectory) } as const,
@@ -58,18 +68,23 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
   };
   return [
     "# the slot, before there is a job",
+    ...(cores.length === 0 ? [] : ["## cores, once", ...indent(cores)]),
     explainSteps(makeNetwork()).split("\n").slice(1).join("\n"),
     "# the slot, before the plan",
     "## cgroup",
-    ...files.lines.map((line) => `      ${line}`),
+    ...indent(files.take()),
     "## layers, once for each that this slot has not used before",
-    ...layers.map((layer) => `      ${explainLayer(layer)}`),
+    ...indent(layers.map(explainLayer)),
     ...(merged === 0
       ? []
       : [`      <${merged} layers merged>, an overlay of the lowest, once for all containers of them`]),
     "",
     explainSteps(planContainer(spec, slot, place.host).steps),
   ].join("\n");
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `      ${line}`);
 }
 
 function explainLayer(layer: Layer): string {

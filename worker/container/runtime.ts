@@ -1,4 +1,5 @@
 import type { CgroupHierarchy, CgroupRoot } from "../cgroup/cgroup.ts";
+import type { CoreOrder } from "../cgroup/cpuset/divide.ts";
 import { detectCgroups } from "../cgroup/detect.ts";
 import { openCgroups } from "../cgroup/open.ts";
 import { findMaskedPaths } from "./host-facts.ts";
@@ -16,6 +17,8 @@ export interface RuntimeOptions {
   readonly idBase: number;
   /** Name of the worker's cgroup: unique on this machine, the same after a restart, without a slash. */
   readonly worker: string;
+  /** What each slot may use of the machine's cores, by its index; when left out, all that the worker may. */
+  readonly cores?: { readonly orders: readonly CoreOrder[]; readonly memoryNodes: string };
 }
 
 /** Finds out about the machine what plans depend on. */
@@ -47,6 +50,7 @@ export class ContainerRuntime implements Disposable {
     this.#cgroups = openCgroups(this.#cgroupRoot);
     this.#cgroups.prepare();
     this.#cgroups.sweep();
+    if (options.cores !== undefined) this.#cgroups.prepareCores();
     process.once("exit", this.#remove);
   }
 
@@ -61,9 +65,16 @@ export class ContainerRuntime implements Disposable {
       index,
       idBase: this.#options.idBase + index * IDS_PER_SLOT,
       dataDirectory: this.#options.dataDirectory,
-      cgroups: this.#cgroupRoot,
+      cgroups: { ...this.#cgroupRoot, ...this.#coresOf(index) },
       host: this.#host,
     });
+  }
+
+  #coresOf(index: number): Pick<CgroupRoot, "cores"> {
+    const { cores } = this.#options;
+    const order = cores?.orders[index];
+    if (cores === undefined || order === undefined) return {};
+    return { cores: { name: `slot-${index}`, order, memoryNodes: cores.memoryNodes } };
   }
 
   /**

@@ -63,6 +63,21 @@ describe("detection of cgroups", () => {
     });
   });
 
+  test("finds the controller of cores where it is mounted apart, and leaves it where it is not", () => {
+    const own = [...allV1, "cpuset"].map((name, index) => `${index + 1}:${name}:/unit`);
+    const apart = detect(
+      [...allV1, "cpuset"].map((name) => v1Mount(name)),
+      own,
+    );
+    expect(apart).toMatchObject({ version: 1, cpuset: join(root, "cpuset/unit") });
+    const together = ["cpuset,cpu", "cpuacct", "memory", "pids"];
+    const shared = detect(
+      together.map((name) => v1Mount(name)),
+      own,
+    );
+    expect(shared).not.toHaveProperty("cpuset");
+  });
+
   test("follows a mount that shows a container only its own part of the tree", () => {
     const layout = detect(
       allV1.map((name) => v1Mount(name, { root: "/docker/abc" })),
@@ -94,7 +109,8 @@ describe("detection of cgroups", () => {
       [...allV1.map((name) => v1Mount(name)), v2Mount("unified")],
       [...allV1.map((name, index) => `${index + 1}:${name}:/`), "0::/system.slice/longshore.service"],
     );
-    expect(layout).toEqual({ version: 2, directory: join(root, "unified/system.slice/longshore.service") });
+    const directory = join(root, "unified/system.slice/longshore.service");
+    expect(layout).toEqual({ version: 2, directory, cpuset: "offered" });
   });
 
   test("finds the root of a cgroup namespace", () => {

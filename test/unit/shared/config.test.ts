@@ -29,6 +29,7 @@ test("an empty environment is a configuration", () => {
     rateLimit: 0,
     resultTtlSeconds: 3600,
     attempts: 3,
+    cpuset: "auto",
     dataDirectory: "/var/lib/longshore",
     slots: availableParallelism(),
     idBase: 1_879_048_192,

@@ -7,6 +7,7 @@ import { killProcesses, removeCgroup, removeUnlessUsed, subtree } from "../remov
 import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
 import { distinct, V1Cgroup } from "./cgroup.ts";
 import { limitCpu } from "./cpu.ts";
+import type { V1Cpuset } from "./cpuset.ts";
 import {
   avoidSwapping,
   limitMemory,
@@ -25,12 +26,14 @@ export class V1Hierarchy implements CgroupHierarchy {
   readonly #own: Directories;
   readonly #parents: Directories;
   readonly #roots: Directories;
+  readonly #cpuset: V1Cpuset | undefined;
   /** Looked up once. */
   #countsSwap: boolean | undefined;
   #countsSockets: boolean | undefined;
 
-  constructor(own: Directories, worker: string, files: CgroupFiles) {
+  constructor(own: Directories, worker: string, files: CgroupFiles, cpuset?: V1Cpuset) {
     this.#files = files;
+    this.#cpuset = cpuset;
     this.#own = own;
     this.#parents = below(own, PARENT);
     this.#roots = below(this.#parents, worker);
@@ -45,7 +48,18 @@ export class V1Hierarchy implements CgroupHierarchy {
     });
   }
 
+  prepareCores(): void {
+    const cpuset = this.#cpuset;
+    if (cpuset === undefined) throw new RangeError("the layout has no cpuset");
+    explain(() => cpuset.prepare());
+  }
+
+  occupy(): void {
+    this.#cpuset?.occupy();
+  }
+
   create(name: string, limits: CgroupLimits): Cgroup {
+    this.#cpuset?.allow(limits.cpus);
     const directories = below(this.#roots, name);
     using undo = new DisposableStack();
     for (const directory of distinct(directories)) {
@@ -71,10 +85,12 @@ export class V1Hierarchy implements CgroupHierarchy {
     const killAll = (): void => killProcesses(this.#files, found);
     killAll();
     for (const directory of found) removeCgroup(this.#files, directory, killAll);
+    if (prefix === "") this.#cpuset?.sweep();
   }
 
   workers(): readonly string[] {
-    const directories = distinct(this.#parents).flatMap((parent) => this.#files.children(parent));
+    const parents = [...distinct(this.#parents), ...(this.#cpuset === undefined ? [] : [this.#cpuset.parent])];
+    const directories = parents.flatMap((parent) => this.#files.children(parent));
     return [...new Set(directories.map((directory) => basename(directory)))];
   }
 
@@ -82,6 +98,7 @@ export class V1Hierarchy implements CgroupHierarchy {
     this.sweep();
     for (const root of distinct(this.#roots)) this.#files.removeDirectory(root);
     for (const parent of distinct(this.#parents)) removeUnlessUsed(this.#files, parent);
+    this.#cpuset?.remove();
   }
 }
 

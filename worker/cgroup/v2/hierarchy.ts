@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
+import { SlotCpuset, type SlotCores } from "../cpuset/slot-cpuset.ts";
 import type { CgroupFiles } from "../files.ts";
 import { limitProcesses } from "../pids.ts";
 import { removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
@@ -7,7 +8,7 @@ import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
 import { killCgroup, V2Cgroup } from "./cgroup.ts";
 import { limitCpu } from "./cpu.ts";
 import { forbidSwap, limitMemory } from "./memory.ts";
-import { enableControllers, makeRoomForContainers } from "./supervisor.ts";
+import { enableControllers, enableCpuset, makeRoomForContainers } from "./supervisor.ts";
 
 /** The worker's directory in the v2 hierarchy. */
 export class V2Hierarchy implements CgroupHierarchy {
@@ -16,12 +17,17 @@ export class V2Hierarchy implements CgroupHierarchy {
   readonly #own: string;
   readonly #parent: string;
   readonly #root: string;
+  /** Where containers are made: in the slot's place, if it has one. */
+  readonly #place: string;
+  readonly #cpuset: SlotCpuset | undefined;
 
-  constructor(own: string, worker: string, files: CgroupFiles) {
+  constructor(own: string, worker: string, files: CgroupFiles, cores?: SlotCores) {
     this.#files = files;
     this.#own = own;
     this.#parent = `${own}/${PARENT}`;
     this.#root = `${this.#parent}/${worker}`;
+    this.#place = cores === undefined ? this.#root : `${this.#root}/${cores.name}`;
+    this.#cpuset = cores && new SlotCpuset(files, this.#place, cores);
   }
 
   prepare(): void {
@@ -35,8 +41,23 @@ export class V2Hierarchy implements CgroupHierarchy {
     });
   }
 
+  prepareCores(): void {
+    explain(() => {
+      for (const directory of [this.#own, this.#parent, this.#root]) enableCpuset(this.#files, directory);
+    });
+  }
+
+  occupy(): void {
+    if (this.#cpuset === undefined) return;
+    ensureDirectory(this.#files, this.#place);
+    this.#cpuset.allow(1);
+    // Without cpuset: containers have the slot's cores, and no file of their own for them.
+    enableControllers(this.#files, this.#place);
+  }
+
   create(name: string, limits: CgroupLimits): Cgroup {
-    const directory = `${this.#root}/${name}`;
+    this.#cpuset?.allow(limits.cpus);
+    const directory = `${this.#place}/${name}`;
     this.#files.makeDirectory(directory);
     using undo = new DisposableStack();
     undo.defer(() => this.#files.removeDirectory(directory));
@@ -48,7 +69,7 @@ export class V2Hierarchy implements CgroupHierarchy {
   }
 
   sweep(prefix = ""): void {
-    for (const child of this.#files.children(this.#root)) {
+    for (const child of this.#files.children(this.#place)) {
       if (!basename(child).startsWith(prefix)) continue;
       const killAll = (): void => killCgroup(this.#files, child);
       killAll();

@@ -34,6 +34,11 @@ export function enableControllers(files: CgroupFiles, directory: string): void {
   files.write(`${directory}/cgroup.subtree_control`, v2Controllers.map((name) => `+${name}`).join(" "));
 }
 
+/** Gives the children of a cgroup the choice of cores. */
+export function enableCpuset(files: CgroupFiles, directory: string): void {
+  files.write(`${directory}/cgroup.subtree_control`, "+cpuset");
+}
+
 /** Every cgroup has a type but the root of the machine; the root of a cgroup namespace looks like `/` and has one. */
 function isRootOfMachine(files: CgroupFiles, directory: string): boolean {
   return !files.exists(`${directory}/cgroup.type`);

@@ -26,6 +26,7 @@ const data = workerData as SlotThreadData;
 const cgroups = openCgroups(data.cgroups);
 // A thread before this one may have crashed in the middle of a container, whose init has died with it.
 cgroups.sweep(cgroupName(""));
+cgroups.occupy();
 const context = new SlotContext({
   idBase: data.idBase,
   dataDirectory: data.dataDirectory,
