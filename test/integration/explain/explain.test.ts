@@ -58,6 +58,40 @@ describe("longshore explain", () => {
     expect(run).not.toMatch(/execve\("\S+gcc", /);
   });
 
+  it("explains the builds of a judge, its first case and who says what it is worth", async () => {
+    const cases = [
+      { name: "one", stdin: "1", expected: "1", limits: { stackBytes: 1_234_944 } },
+      { name: "two", stdin: "2", expected: "2" },
+    ];
+    const judge = { kind: "judge", language: "c", source: "int main(void) { return 0; }", cases };
+    const titlesOf = (plan: string): string[] =>
+      [...plan.matchAll(/^# ([A-Z]{3}.*)$/gm)].map(([, title = ""]) => title);
+
+    const checked = await explain({ ...judge, checker: { type: "program", language: "python", source: "exit(0)" } });
+    expect([checked.status, checked.stderr]).toEqual([0, ""]);
+    expect(titlesOf(checked.stdout)).toEqual([
+      "BUILD of the submission",
+      "CASE one: the submission",
+      "CASE one: the checker",
+    ]);
+    const [, , run = "", check = ""] = checked.stdout.split(/^# (?:BUILD|CASE) .*$/m);
+    expect(run).toMatch(/execve\("\.\/main", \["\.\/main"\]/);
+    expect(run).toContain("1234944");
+    expect(check).toMatch(
+      /execve\("\/usr\/bin\/python3", .*"\/judge\/input", "\/judge\/output", "\/judge\/expected"\]/,
+    );
+
+    const interactive = await explain({ ...judge, interactor: { language: "c", source: "int main(void) {}" } });
+    expect(titlesOf(interactive.stdout)).toEqual([
+      "BUILD of the submission",
+      "BUILD of the interactor",
+      "CASE one: the submission",
+      "CASE one: the interactor, in the slot's companion at once",
+    ]);
+    const plain = await explain({ ...judge, language: "python", source: "" });
+    expect(titlesOf(plain.stdout)).toEqual([]);
+  });
+
   it("runs nothing", async () => {
     const { stdout, made } = await explain({ image: "bash", command: ["touch", "/tmp/never"] });
     expect(stdout).toContain('execve("/usr/bin/touch"');

@@ -1,7 +1,7 @@
 /** One run of one case: the submission in a container of its own, then whoever says what it is worth. */
 import { open } from "node:fs/promises";
 import type { JudgeCase, JudgeChecker } from "../../../shared/judge-request.ts";
-import type { RunResult } from "../../container/spec.ts";
+import type { ContainerSpec, RunResult } from "../../container/spec.ts";
 import { openDetached } from "../../container/streams.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
@@ -59,9 +59,8 @@ export function createCaseRunner(submission: ReadyProgram, checker: ReadyChecker
         judgement: { verdict, message, points: verdict === "accepted" ? judged.points : 0 },
       };
     }
-    const files = [`${FILES}/${INPUT}`, `${FILES}/output`, `${FILES}/expected`];
     const checked = await runContainer(
-      withFiles(checker, directory, files),
+      withFiles(checker.spec, directory, checkerArguments),
       { stage: "check", ...checker },
       slot,
       context,
@@ -74,10 +73,10 @@ export function createCaseRunner(submission: ReadyProgram, checker: ReadyChecker
 
 /** A program that judges: with a case's files mounted, and their paths as its arguments. */
 export function withFiles(
-  { spec }: ReadyProgram,
-  { path }: CaseDirectory,
+  spec: ContainerSpec,
+  { path }: Pick<CaseDirectory, "path">,
   words: readonly string[],
-): ReadyProgram["spec"] {
+): ContainerSpec {
   return {
     ...spec,
     command: [...spec.command, ...words],
@@ -86,5 +85,8 @@ export function withFiles(
   };
 }
 
+/** The paths that a checker gets. */
+export const checkerArguments = [`${FILES}/${INPUT}`, `${FILES}/output`, `${FILES}/expected`];
+
 /** The paths that an interactor gets. */
-export const interactorWords = [`${FILES}/${INPUT}`, INTERACTOR_OUTPUT, `${FILES}/expected`];
+export const interactorArguments = [`${FILES}/${INPUT}`, INTERACTOR_OUTPUT, `${FILES}/expected`];

@@ -11,7 +11,7 @@ import type { ContainerSpec, RunResult } from "../../container/spec.ts";
 import { openPipe } from "../../container/streams.ts";
 import { type ContainerLabels, runContainer } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
-import { type CaseRunner, interactorWords, KEPT_BYTES, withFiles } from "./case-run.ts";
+import { type CaseRunner, interactorArguments, KEPT_BYTES, withFiles } from "./case-run.ts";
 import { type Judgement, judgeByExitCode, judgeEnding } from "./judgement.ts";
 import type { ReadyProgram } from "./program.ts";
 
@@ -27,7 +27,7 @@ export function createInteractiveRunner(
     const failed = new AbortController();
     const both = AbortSignal.any([signal, failed.signal]);
     const streams = { stdin: questions.readEnd, stdout: answers.writeEnd, keptBytes: KEPT_BYTES };
-    const asking = withFiles(interactor, directory, interactorWords);
+    const asking = withFiles(interactor.spec, directory, interactorArguments);
     const { wallTimeMs } = asking.limits;
     const specs = [
       { ...submission.spec, limits: judged.limits, streams },

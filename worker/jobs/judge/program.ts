@@ -56,15 +56,19 @@ export async function prepareProgram(
     case "built": {
       const { lease, result, cached } = built;
       leases.use(lease);
-      const layers = plan.run.layers.filter(({ kind }) => kind !== "kept");
-      const spec: ContainerSpec = { ...plan.run, layers: [...layers, { kind: "directory", path: lease.path }] };
-      return { ...ready, spec, build: { ...result, cached } };
+      return { ...ready, spec: runOfBuilt(plan.run, lease.path), build: { ...result, cached } };
     }
     case "not built":
       return { kind: "not built", image, pullMs, message: built.message, build: { ...built.result, cached: false } };
     default:
       return built;
   }
+}
+
+/** The run of a program whose build is in a directory for all slots, in place of the slot that it ran in. */
+export function runOfBuilt(run: ContainerSpec, path: string): ContainerSpec {
+  const layers = run.layers.filter(({ kind }) => kind !== "kept");
+  return { ...run, layers: [...layers, { kind: "directory", path }] };
 }
 
 type Build =
@@ -132,7 +136,8 @@ function describeBuild(spec: ContainerSpec, image: StoredImage): string {
   return JSON.stringify(described);
 }
 
-function asRunRequest({ language, source, files, limits }: JudgeProgram): RunRequest {
+/** A program of a judge as the run that it is, but for its input and its cases' limits. */
+export function asRunRequest({ language, source, files, limits }: JudgeProgram): RunRequest {
   return {
     kind: "run",
     language,
