@@ -18,12 +18,14 @@ import type { Digest } from "./digest.ts";
 import { LongshoreError } from "./errors.ts";
 import type { Job, JobError } from "./job.ts";
 import { newJob, readJob, viewFields } from "./job-record.ts";
-import type { JobRequest } from "./job-request.ts";
+import type { JobRequest, WorkerRequest } from "./job-request.ts";
 import type { JobResult } from "./job-result.ts";
 import type { JudgeResult } from "./judge-result.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
+import type { ShardPartResult } from "./shard-part.ts";
+import type { ShardResult } from "./shard-result.ts";
 
 /** Far longer than it takes to add a job to BullMQ, and short enough to be counted in the depth for nothing. */
 const DEFAULT_CONFIRM_MS = 30_000;
@@ -58,12 +60,14 @@ export type Acceptance =
 export type Claim =
   | {
       readonly status: "claimed";
-      readonly request: JobRequest;
+      readonly request: WorkerRequest;
       readonly attempt: number;
       readonly createdAt: number;
       readonly startedAt: number;
       /** Whether somebody wants to know what happens in it. */
       readonly watched: boolean;
+      /** `divided`: the attempt goes on that has divided it into parts. */
+      readonly phase: "whole" | "divided";
     }
   | { readonly status: "canceled" | "finished" | "gone" };
 
@@ -71,7 +75,7 @@ export type Claim =
 export type Ending =
   | {
       readonly state: "done";
-      readonly result: JobResult | JudgeResult;
+      readonly result: JobResult | JudgeResult | ShardResult | ShardPartResult;
       readonly outputs: readonly OutputContent[];
     }
   | { readonly state: "failed"; readonly error: JobError }
@@ -122,8 +126,7 @@ export class JobStore {
   async accept(request: JobRequest, queueLimit: number, idempotency?: Idempotency): Promise<Acceptance> {
     const id = randomUUID();
     const job = this.keys.job(id);
-    const idempotencyKey =
-      idempotency === undefined ? job : this.keys.idempotency(digest(idempotency.owner, idempotency.key));
+    const idempotencyKey = idempotency === undefined ? job : this.#idempotencyKey(idempotency);
     const reply = await this.#script(
       "accept",
       job,
@@ -153,6 +156,19 @@ export class JobStore {
     }
   }
 
+  /**
+   * Whether a request repeats one whose job is there: then {@link accept} answers with that job, unless it expires right
+   * now, or says that the request is another one.
+   */
+  async isRepetition(idempotency: Idempotency): Promise<boolean> {
+    const first = await withRedis(() => this.#redis.hget(this.#idempotencyKey(idempotency), "id"));
+    return first !== null && (await withRedis(() => this.#redis.exists(this.keys.job(first)))) === 1;
+  }
+
+  #idempotencyKey({ owner, key }: Idempotency): string {
+    return this.keys.idempotency(digest(owner, key));
+  }
+
   /** Keeps a job that BullMQ has. `expired`: it took too long, nothing was accepted. */
   async confirm(id: string): Promise<"confirmed" | "expired"> {
     const { queued, pending } = this.keys;
@@ -179,16 +195,17 @@ export class JobStore {
       finishedChannel,
       newsChannel,
     );
-    const [status, request, number, createdAt, startedAt, watched] = reply as string[];
+    const [status, request, number, createdAt, startedAt, watched, phase] = reply as string[];
     switch (status) {
       case "claimed":
         return {
           status,
-          request: JSON.parse(request ?? "") as JobRequest,
+          request: JSON.parse(request ?? "") as WorkerRequest,
           attempt: Number(number),
           createdAt: Number(createdAt),
           startedAt: Number(startedAt),
           watched: watched === "watched",
+          phase: phase === "divided" ? "divided" : "whole",
         };
       case "canceled":
       case "finished":
@@ -228,6 +245,12 @@ export class JobStore {
     const { finishedChannel, newsChannel } = this.keys;
     const reply = await this.#change("release", id, token, this.#ttlSeconds, finishedChannel, newsChannel);
     return reply as "released" | "canceled" | "lost";
+  }
+
+  /** Leaves a job to its parts, until they are over. `canceled`: it is finished thereby. */
+  async suspend(id: string, token: string): Promise<"suspended" | "canceled" | "lost"> {
+    const reply = await this.#change("suspend", id, token, this.#ttlSeconds, this.keys.finishedChannel);
+    return reply as "suspended" | "canceled" | "lost";
   }
 
   /** Cancels a job. `requested`: the worker that runs it has been told. */

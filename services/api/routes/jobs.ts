@@ -42,9 +42,12 @@ function postJob(context: ApiContext): Route {
     const body = await readJson(request, response);
     traceStage("read");
     const checked = parseJobRequest(requestSchema, body);
-    if (checked.kind === "run") checkVolumes(checked.volumes, config.volumes);
     const idempotency = readIdempotency(request, checked);
-    await insistOnBlobs(context, request, checked);
+    // What was accepted once is answered for, whatever it needed that has gone since.
+    if (idempotency === undefined || !(await store.isRepetition(idempotency))) {
+      if (checked.kind === "run") checkVolumes(checked.volumes, config.volumes);
+      await insistOnBlobs(context, request, checked);
+    }
     const resolved = resolveRequest(checked, presets, config.maxima);
     traceStage("validated");
     const { status, job } = await submitJob(store, queue, resolved, {

@@ -302,6 +302,40 @@ describe("whose a blob is", () => {
   });
 });
 
+describe("a job that was accepted with an Idempotency-Key", () => {
+  const headers = { "idempotency-key": "once" };
+
+  test("is answered with when it is posted again, also when its blob has gone", async () => {
+    await using running = await api();
+    const content = Buffer.from("a layer");
+    await put(running, content);
+    const body = { image: "python", layers: [{ blob: digestOf(content), at: "/a" }] };
+    const first = await running.post(body, { headers });
+    const { id } = (await first.json()) as { id: string };
+    await running.fetch(`/v1/blobs/${digestOf(content)}`, { method: "DELETE" });
+    const again = await running.post(body, { headers });
+    expect([again.status, await again.json()]).toMatchObject([202, { id }]);
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    // Another job under the same key is still another one, and a new job still needs the blob.
+    const other = await running.post({ ...body, command: ["true"] }, { headers });
+    expect([other.status, await other.json()]).toMatchObject([409, { error: { code: "idempotency_conflict" } }]);
+    expect((await running.post(body, { headers: { "idempotency-key": "new" } })).status).toBe(404);
+  });
+
+  test("is answered with when the operator has taken its volume away", async () => {
+    const body = { image: "python", volumes: [{ name: "data", at: "/data" }] };
+    let id: string;
+    {
+      await using before = await api({ LONGSHORE_VOLUMES: "data=/srv/data:ro" });
+      ({ id } = (await (await before.post(body, { headers })).json()) as { id: string });
+    }
+    await using after = await startApi(redis.url, { LONGSHORE_DATA: directory });
+    const again = await after.post(body, { headers });
+    expect([again.status, await again.json()]).toMatchObject([202, { id }]);
+    expect((await after.post(body)).status).toBe(400);
+  });
+});
+
 describe("a blob that was let go of", () => {
   test("and is put again before it is removed, stays", async () => {
     await using running = await api();
