@@ -34,7 +34,9 @@ export const imageDescriptionSchema = z
       .record(z.string(), z.unknown())
       .nullable()
       .meta({
-        description: `the OCI configuration of its processes: User, Env, Cmd, …; null when all of this is more than ${ENTRY_BYTES_MAX} bytes`,
+        description:
+          "the OCI configuration of its processes: User, Env, Cmd, …; null for who is no administrator, and when all of " +
+          `this is more than ${ENTRY_BYTES_MAX} bytes`,
       }),
     layers: z.array(layerSchema).meta({ description: "lowest first" }),
   })

@@ -9,11 +9,8 @@ import { LongshoreError } from "../../shared/errors.ts";
  * that does not depend on how much of it is right.
  */
 export function requireKey(hashes: readonly string[]): RequestHandler {
-  const known = hashes.map((hash) => Buffer.from(hash, "hex"));
   return (request, response, next) => {
-    const presented = hashOfKey(request);
-    const matches = presented === undefined ? [] : known.filter((hash) => timingSafeEqual(hash, presented));
-    if (presented === undefined || matches.length === 0) {
+    if (!isAmong(hashes, hashOfKey(request))) {
       response.set("www-authenticate", 'Bearer realm="longshore"');
       throw new LongshoreError("unauthorized");
     }
@@ -21,18 +18,28 @@ export function requireKey(hashes: readonly string[]): RequestHandler {
   };
 }
 
-/**
- * Requires one of the administrators' keys. Without any keys whoever is on this machine may do everything; with keys
- * and none of administrators, nobody may do what is theirs.
- */
-export function requireAdministrator({ apiKeys, adminKeys }: Pick<Config, "apiKeys" | "adminKeys">): RequestHandler {
-  const known = adminKeys.map((hash) => Buffer.from(hash, "hex"));
+/** The keys that there are, by their hashes. */
+type Keys = Pick<Config, "apiKeys" | "adminKeys">;
+
+/** Requires an administrator. */
+export function requireAdministrator(keys: Keys): RequestHandler {
   return (request, _response, next) => {
-    const presented = hashOfKey(request);
-    const matches = presented === undefined ? [] : known.filter((hash) => timingSafeEqual(hash, presented));
-    if (apiKeys.length > 0 && matches.length === 0) throw new LongshoreError("forbidden");
+    if (!isAdministrator(request, keys)) throw new LongshoreError("forbidden");
     next();
   };
+}
+
+/**
+ * Whether a request has one of the administrators' keys. Without any keys whoever is on this machine may do everything;
+ * with keys and none of administrators, nobody may do what is theirs.
+ */
+export function isAdministrator(request: Request, { apiKeys, adminKeys }: Keys): boolean {
+  return apiKeys.length === 0 || isAmong(adminKeys, hashOfKey(request));
+}
+
+function isAmong(hashes: readonly string[], presented: Buffer | undefined): boolean {
+  if (presented === undefined) return false;
+  return hashes.filter((hash) => timingSafeEqual(Buffer.from(hash, "hex"), presented)).length > 0;
 }
 
 /**

@@ -13,6 +13,7 @@ import type { ImageOrder } from "../../../shared/image-orders.ts";
 import { formatReference, namesOf, parseReference, ReferenceError } from "../../../shared/image-reference.ts";
 import { issuesToDetails } from "../../../shared/validation.ts";
 import type { WorkerInfo } from "../../../shared/workers.ts";
+import { isAdministrator } from "../authenticate.ts";
 import type { ApiContext } from "../context.ts";
 import { giveImageOrder, imageOrderSchema, isSettled } from "../image-orders.ts";
 import { jsonContent } from "../openapi-document.ts";
@@ -121,13 +122,15 @@ function pullImage(context: ApiContext): Route {
   };
 }
 
-function describeImage({ workers, imageCatalog }: ApiContext): Route {
+function describeImage({ workers, imageCatalog, config }: ApiContext): Route {
   return {
     method: "get",
     path: "/v1/images/{reference*}",
     operation: {
       summary: "Describe an image",
-      description: "Layers, configuration, and who has it; several where workers have different images of one name.",
+      description:
+        "Layers, configuration, and who has it; several where workers have different images of one name. The " +
+        "configuration, whose environment may hold what is not for everyone, is shown to administrators only.",
       operationId: "getImage",
       tags: ["installation"],
       requestParams: { path: pathParameters },
@@ -136,8 +139,10 @@ function describeImage({ workers, imageCatalog }: ApiContext): Route {
     errors: ["image_not_found", "redis_unavailable"],
     async handle(request, response) {
       const { images } = findImages(await workers.list(), request);
+      const isShown = isAdministrator(request, config);
       const describe = async (image: Image): Promise<DescribedImage> => {
-        return { ...image, description: (await imageCatalog.find(image.digest)) ?? null };
+        const description = (await imageCatalog.find(image.digest)) ?? null;
+        return { ...image, description: description && { ...description, ...(!isShown && { config: null }) } };
       };
       const described = await Promise.all(images.map(describe));
       response.json({ images: described } satisfies z.infer<typeof describedImagesSchema>);
