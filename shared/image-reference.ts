@@ -114,6 +114,9 @@ function hostFault(registry: string): string | undefined {
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) return "a port is a number from 1 to 65535";
   if (!host.startsWith("[") && !host.split(".").every((label) => LABEL.test(label)))
     return "its registry is not a host name";
+  // The grammar takes upper case for a host; written in lower case, as hosts are, it would be part of Docker Hub's name.
+  if (port === undefined && host !== "localhost" && !/[.[]/.test(host))
+    return `its registry ${host} is taken for a part of the name: write it with its port`;
   const url = URL.parse(`https://${host}`);
   return url?.hostname === host ? undefined : `its registry ${host} is not written as hosts and addresses are`;
 }

@@ -59,6 +59,7 @@ describe("a reference", () => {
     ["a/".repeat(500), /too long/],
     [`${"a/".repeat(128)}a`, /longer than 255/],
     ["ёlocal.host/a", /registry/],
+    ["Owner/a", /write it with its port/],
     // Spellings that URL parsers take for 127.0.0.1 and for the addresses of clouds' metadata.
     ["127.1/a", /not written as/],
     ["0x7f.0.0.1/a", /not written as/],
