@@ -24,6 +24,8 @@ import {
 import { absolutePathSchema, outputPatternSchema } from "./paths/schemas.ts";
 import { argumentSchema, environmentSchema, imageSchema, layerSchema } from "./process-fields.ts";
 import { contentSchema, fileSchema, priorities } from "./request-fields.ts";
+import type { ShardPartRequest } from "./shard-part.ts";
+import { createShardRequestSchema, type ShardRequest } from "./shard-request.ts";
 import { issuesToDetails } from "./validation.ts";
 import { volumeRequestSchema, VOLUMES_MAX } from "./volumes.ts";
 
@@ -41,8 +43,7 @@ function createRunRequestSchema(maxima: Limits) {
         .literal("run")
         .optional()
         .transform((kind) => kind ?? "run"),
-      language: z
-        .string()
+      language: textSchema
         .min(1)
         .max(64)
         .optional()
@@ -106,7 +107,11 @@ function createRunRequestSchema(maxima: Limits) {
 
 /** Schema of a request on a server that grants limits up to `maxima`; its input side is the OpenAPI document's. */
 export function createJobRequestSchema(maxima: Limits) {
-  return z.discriminatedUnion("kind", [createRunRequestSchema(maxima), createJudgeRequestSchema(maxima)]);
+  return z.discriminatedUnion("kind", [
+    createRunRequestSchema(maxima),
+    createJudgeRequestSchema(maxima),
+    createShardRequestSchema(maxima),
+  ]);
 }
 
 export type JobRequestSchema = ReturnType<typeof createJobRequestSchema>;
@@ -120,13 +125,17 @@ export type CheckedRunRequest = Extract<CheckedRequest, { kind: "run" }>;
 /** A request of kind `run` as a worker is handed it, with every limit set. */
 export type RunRequest = Omit<CheckedRunRequest, "limits"> & { readonly limits: Limits };
 
-/** What a worker is handed: as {@link CheckedRequest}, with every limit set. */
-export type JobRequest = RunRequest | JudgeRequest;
+/** What a job is: as {@link CheckedRequest}, with every limit set. */
+export type JobRequest = RunRequest | JudgeRequest | ShardRequest;
+
+/** What a worker is handed: a job, or a part of one. */
+export type WorkerRequest = JobRequest | ShardPartRequest;
 
 /** The blobs that a request names, and where. */
 export function blobsOf(request: CheckedRequest): { readonly path: string; readonly blob: Digest }[] {
   switch (request.kind) {
     case "run":
+    case "shard":
       return request.layers.map(({ blob }, index) => ({ path: `layers[${index}].blob`, blob }));
     case "judge":
       return request.cases.flatMap((judged, index) =>

@@ -40,7 +40,7 @@ const toleranceSchema = z.number().min(0).max(MILLION);
 /** A program that is compiled and run: the fields are those of a run. */
 function programFields(maxima: Limits) {
   return {
-    language: z.string().min(1).max(64),
+    language: textSchema.min(1).max(64),
     source: textSchema.optional().meta({ description: "contents of the preset's main file" }),
     files: z.array(fileSchema).max(requestBounds.files).default([]),
     limits: createLimitsSchema(maxima).default({}),
