@@ -65,7 +65,7 @@ export class InputLayerError extends Error {
 }
 
 /** Changes with how layers are made, so that those of an earlier version are not used. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Places that are remembered: finding one takes some system calls for each layer of the image. */
 const PLACES_KEPT = 1000;

@@ -10,12 +10,27 @@ import { closeSync, fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { O } from "../../linux/constants.ts";
 import { SystemCallError } from "../../linux/errno.ts";
-import { type FileName, makeDirectory, setDescriptorTimes, type Timestamp } from "../../linux/files.ts";
+import {
+  type FileName,
+  makeDirectory,
+  setDescriptorOwner,
+  setDescriptorTimes,
+  type Timestamp,
+} from "../../linux/files.ts";
 import { openBelow } from "../../linux/open.ts";
 import { LayerRefusal } from "./refusal.ts";
 
 /** What Docker gives to a directory that an archive implies only. */
 const IMPLIED_MODE = 0o755;
+
+/** Whose such a directory is. */
+export interface ImpliedOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** As Docker has it. */
+const ROOT: ImpliedOwner = { uid: 0, gid: 0 };
 
 /** The same for everybody who unpacks the layer. */
 const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
@@ -35,11 +50,16 @@ export function fileName(name: string): FileName {
 
 export class DirectoryStack implements Disposable {
   readonly #root: Level;
+  readonly #impliedOwner: ImpliedOwner;
   readonly #levels: Level[] = [];
 
-  /** @param root a descriptor of the layer's directory; the stack closes it */
-  constructor(root: number) {
+  /**
+   * @param root a descriptor of the layer's directory; the stack closes it
+   * @param impliedOwner whose the directories are that {@link enter} makes
+   */
+  constructor(root: number, impliedOwner: ImpliedOwner = ROOT) {
     this.#root = { name: "", descriptor: root, mtime: EPOCH };
+    this.#impliedOwner = impliedOwner;
   }
 
   /**
@@ -92,7 +112,11 @@ export class DirectoryStack implements Disposable {
     const made = makeDirectory(parent, bytes, IMPLIED_MODE);
     if (made < 0 && -made !== EEXIST) throw new SystemCallError("mkdirat", -made);
     const descriptor = openDirectory(parent, bytes);
-    if (made === 0) return { name, descriptor, mtime: EPOCH };
+    if (made === 0) {
+      const { uid, gid } = this.#impliedOwner;
+      if (uid !== ROOT.uid || gid !== ROOT.gid) setDescriptorOwner(descriptor, uid, gid);
+      return { name, descriptor, mtime: EPOCH };
+    }
     const { mtimeNs } = fstatSync(descriptor, { bigint: true });
     const seconds = mtimeNs >= 0n ? mtimeNs / NANOSECONDS : (mtimeNs - NANOSECONDS + 1n) / NANOSECONDS;
     const nanoseconds = Number(mtimeNs - seconds * NANOSECONDS);

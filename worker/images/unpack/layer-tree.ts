@@ -9,7 +9,7 @@
  *   devices                 kept, but 0:0, which would be a whiteout; containers mount their root nodev
  *   xattrs                  `user.*` and `security.capability` kept, as Docker and containerd record them; others
  *                           belong to the host that wrote them (trusted.overlay.redirect would even lead overlayfs astray)
- *   directories not listed  made, root's, 0755, of 1970
+ *   directories not listed  made, root's (or the job's whose layer it is), 0755, of 1970
  *
  * The specification forbids two entries of one path. A directory that is listed again just gets its attributes again:
  * builders list parents with each file. Everything else is refused: which one counts, readers do not agree about.
@@ -35,7 +35,7 @@ import {
 } from "../../linux/files.ts";
 import { openBelow } from "../../linux/open.ts";
 import { belongsToImage } from "../image-xattrs.ts";
-import { DirectoryStack, fileName } from "./directory-stack.ts";
+import { DirectoryStack, fileName, type ImpliedOwner } from "./directory-stack.ts";
 import { type EntryPath, parseEntryPath, parseLinkTarget } from "./entry-path.ts";
 import { ID_MAX, PATH_BYTES_MAX } from "./limits.ts";
 import { LayerRefusal } from "./refusal.ts";
@@ -56,10 +56,13 @@ export class LayerTree implements Disposable {
   /** The file that is being written. */
   #file: { readonly descriptor: number; readonly entry: TarEntry } | undefined;
 
-  /** @param root a descriptor of an empty directory; the tree closes it. Its thread's umask has to be 0. */
-  constructor(root: number) {
+  /**
+   * @param root a descriptor of an empty directory; the tree closes it. Its thread's umask has to be 0.
+   * @param impliedOwner whose directories are that are not listed; root's unless stated
+   */
+  constructor(root: number, impliedOwner?: ImpliedOwner) {
     this.#root = root;
-    this.#directories = new DirectoryStack(root);
+    this.#directories = new DirectoryStack(root, impliedOwner);
   }
 
   /** Makes what an entry stands for; a file's content follows. @throws {LayerRefusal} */
