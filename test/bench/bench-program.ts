@@ -17,5 +17,7 @@ export interface BenchProgram {
   readonly summary: string;
   /** What `only` may name. */
   readonly subjects: readonly string[];
+  /** How many rounds when the command line does not say, where they take longer than a container does. */
+  readonly rounds?: { readonly count: number; readonly warmUp: number };
   run(bench: Workbench, options: ProgramOptions): Promise<Findings>;
 }

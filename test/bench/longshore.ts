@@ -1,6 +1,8 @@
-/** All of Longshore, as `npm start` has it, and one client. */
+/** All of Longshore, as `npm start` has it, and its clients. */
 import { once } from "node:events";
+import { mkdtemp } from "node:fs/promises";
 import { Agent, type IncomingMessage, request } from "node:http";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { apiProgram, apiUrl, workerProgram } from "../../infra/start/programs.ts";
 import { prepareRedis } from "../../infra/start/redis.ts";
@@ -13,25 +15,22 @@ import type { Workbench } from "./workbench.ts";
 const WAIT_SECONDS = 30;
 
 /**
- * Redis, API and a worker with one slot, each a process of its own.
- * @param idRange the range of user ids for the slot
- * @param settings more of the environment
+ * Redis, API and a worker, each a process of its own. The worker has one slot and the bench's image, unless `settings`
+ * say something else.
  * @returns the API's URL
  */
 export async function startLongshore(
   bench: Workbench,
   resources: AsyncDisposableStack,
-  idRange: number,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<string> {
-  const redis = await prepareRedis(bench.dataDirectory);
+  const redis = await prepareRedis(await mkdtemp(join(bench.directory, "redis-")));
   const environment = {
     REDIS_URL: redis.url,
     LONGSHORE_DATA: bench.dataDirectory,
     LONGSHORE_PORT: String(await freePort()),
     LONGSHORE_METRICS_PORT: "0",
     LONGSHORE_SLOTS: "1",
-    LONGSHORE_ID_BASE: String(bench.idBase(idRange)),
     ...settings,
   };
   const config = loadConfig(environment);
@@ -48,18 +47,19 @@ export interface Visit {
   readonly answered: bigint;
 }
 
-/** One client with one connection that is kept: it posts the bench's program, and waits for the answer. */
+/** One client with one connection that is kept: it posts one job at a time, and waits for the answer. */
 export class Client implements Disposable {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #url: URL;
   readonly #body: string;
 
-  constructor(apiUrl: string, bench: Workbench) {
+  /** @param job what is posted, again and again; it has to end with exit code 0 */
+  constructor(apiUrl: string, job: object) {
     this.#url = new URL(`/v1/jobs?wait=${WAIT_SECONDS}`, apiUrl);
-    this.#body = JSON.stringify({ image: bench.image, command: [bench.command], rootfs: "writable" });
+    this.#body = JSON.stringify(job);
   }
 
-  /** Posts a job and reads the answer; what the client makes of it is not counted. @throws when the job failed */
+  /** Posts the job and reads the answer; what the client makes of it is not counted. @throws when the job failed */
   async post(): Promise<Visit> {
     const sent = process.hrtime.bigint();
     const outgoing = request(this.#url, {
@@ -81,4 +81,9 @@ export class Client implements Disposable {
   [Symbol.dispose](): void {
     this.#agent.destroy();
   }
+}
+
+/** The bench's program, as a job. */
+export function benchJob(bench: Workbench): object {
+  return { image: bench.image, command: [bench.command], rootfs: "writable" };
 }

@@ -38,8 +38,8 @@ try {
 function commandOf(program: BenchProgram): Command {
   return new Command(program.name)
     .description(program.summary)
-    .option("--rounds <n>", "rounds that count", parseCount, 300)
-    .option("--warm-up <n>", "rounds before the first that counts", parseCount, 20)
+    .option("--rounds <n>", "rounds that count", parseCount, program.rounds?.count ?? 300)
+    .option("--warm-up <n>", "rounds before the first that counts", parseCount, program.rounds?.warmUp ?? 20)
     .option("--only <names>", `measure only these, comma separated: ${program.subjects.join(", ")}`, (text: string) =>
       parseNames(text, program.subjects),
     )

@@ -3,14 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
-import { Client, startLongshore, type Visit } from "../longshore.ts";
+import { benchJob, Client, startLongshore, type Visit } from "../longshore.ts";
 import { type Findings, tabulateStatistics } from "../report.ts";
 import { interleave } from "../rounds.ts";
 import { readStages, type StageEnd, STAGES_FILE } from "../stage-file.ts";
 import { type Statistics, summarize } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
 
-const ID_RANGE = 4;
 const SUBJECT = "job";
 
 /** `npm run bench -- stages` */
@@ -73,7 +72,7 @@ async function visit(
   settings: Readonly<Record<string, string>>,
 ): Promise<readonly Visit[]> {
   await using resources = new AsyncDisposableStack();
-  const client = resources.use(new Client(await startLongshore(bench, resources, ID_RANGE, settings), bench));
+  const client = resources.use(new Client(await startLongshore(bench, resources, settings), benchJob(bench)));
   const samples = await interleave([{ name: SUBJECT, measure: () => client.post() }], options);
   return samples.get(SUBJECT) ?? [];
 }

@@ -1,0 +1,160 @@
+/**
+ * How many jobs a second all of Longshore does on this machine, clients included, and how long each of them takes, with
+ * ever more clients; and a Python program beside the same program without any of it.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { availableParallelism } from "node:os";
+import { loadConfig } from "../../../shared/config.ts";
+import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
+import { benchJob, Client, startLongshore } from "../longshore.ts";
+import { cpuTimeOfChildren } from "../processes.ts";
+import type { Findings, Table } from "../report.ts";
+import { interleave, type Subject } from "../rounds.ts";
+import { quantile, summarize } from "../statistics.ts";
+import type { Workbench } from "../workbench.ts";
+
+/** Clients that each wait for an answer before they post again. */
+const CLIENTS = [1, 2, 4, 8, 16, 32, 64] as const;
+
+const PYTHON_CLIENTS = 32;
+
+/** How long clients go on posting in one round. */
+const BURST_MS = 1000;
+
+const PYTHON_PROGRAM = 'print("hello")\n';
+
+const HTTP = "http";
+const PYTHON_HTTP = "python over http";
+const PYTHON_BARE = "python bare";
+
+/** `npm run bench -- load` */
+export const load: BenchProgram = {
+  name: "load",
+  title: "Jobs per second",
+  summary: "jobs per second and their latency with 1 to 64 clients; Python beside xargs; needs the image python",
+  subjects: [HTTP, PYTHON_HTTP, PYTHON_BARE],
+  rounds: { count: 10, warmUp: 2 },
+  run,
+};
+
+/** What came of one round. */
+interface Burst {
+  /** Of each job, in milliseconds. */
+  readonly latencies: readonly number[];
+  /** From the first request to the last answer. */
+  readonly seconds: number;
+  readonly jobs: number;
+  /** CPU time in milliseconds, by process. */
+  readonly cpuTimes: ReadonlyMap<string, number>;
+}
+
+async function run(bench: Workbench, options: ProgramOptions): Promise<Findings> {
+  await using resources = new AsyncDisposableStack();
+  const isWanted = (name: string): boolean => options.only?.includes(name) ?? true;
+  const subjects: Subject<Burst>[] = [];
+  if (isWanted(HTTP)) {
+    const settings = { LONGSHORE_SLOTS: String(availableParallelism()) };
+    const url = await startLongshore(bench, resources, settings);
+    for (const count of CLIENTS) {
+      subjects.push({ name: httpName(count), measure: () => burst(url, benchJob(bench), count) });
+    }
+  }
+  if (isWanted(PYTHON_HTTP)) {
+    const { dataDirectory } = loadConfig({});
+    const settings = { LONGSHORE_SLOTS: String(availableParallelism()), LONGSHORE_DATA: dataDirectory };
+    const url = await startLongshore(bench, resources, settings);
+    const job = { language: "python", source: PYTHON_PROGRAM };
+    subjects.push({ name: PYTHON_HTTP, measure: () => burst(url, job, PYTHON_CLIENTS) });
+  }
+  if (isWanted(PYTHON_BARE)) {
+    const program = join(bench.directory, "hello.py");
+    await writeFile(program, PYTHON_PROGRAM);
+    subjects.push({ name: PYTHON_BARE, measure: () => burstOfXargs(program) });
+  }
+  const bursts = await interleave(subjects, options);
+  return {
+    tables: [tabulateLoad(bursts), tabulateCpuTime(bursts)],
+    notes: [
+      `Clients post the next job as soon as they have an answer, for ${BURST_MS} ms in each round, and run on the same cores.`,
+      `${PYTHON_BARE}: xargs -P${availableParallelism()} python3 of the same program, without containers.`,
+      "CPU times come from the kernel's accounts in units of 10 ms: of single clients they are rough.",
+    ],
+    data: {
+      unit: "ms",
+      bursts: [...bursts].map(([name, samples]) => ({
+        name,
+        bursts: samples.map(({ cpuTimes, ...burst }) => ({ ...burst, cpuTimes: Object.fromEntries(cpuTimes) })),
+      })),
+    },
+  };
+}
+
+function httpName(clients: number): string {
+  return `${HTTP}, ${clients} ${clients === 1 ? "client" : "clients"}`;
+}
+
+async function burst(url: string, job: object, count: number): Promise<Burst> {
+  using resources = new DisposableStack();
+  const clients = Array.from({ length: count }, () => resources.use(new Client(url, job)));
+  const before = cpuTimeOfChildren();
+  const began = performance.now();
+  const latencies: number[] = [];
+  const keepPosting = async (client: Client): Promise<void> => {
+    while (performance.now() - began < BURST_MS) {
+      const { sent, answered } = await client.post();
+      latencies.push(Number(answered - sent) / 1e6);
+    }
+  };
+  await Promise.all(clients.map(keepPosting));
+  const seconds = (performance.now() - began) / 1000;
+  return { latencies, seconds, jobs: latencies.length, cpuTimes: difference(cpuTimeOfChildren(), before) };
+}
+
+/** As many runs as take about as long as the other bursts. */
+const BARE_RUNS = 100;
+
+async function burstOfXargs(program: string): Promise<Burst> {
+  const command = ["-P", String(availableParallelism()), "-I", "{}", "python3", program];
+  const began = performance.now();
+  const child = spawn("xargs", command, { stdio: ["pipe", "ignore", "inherit"] });
+  child.stdin.end("{}\n".repeat(BARE_RUNS));
+  const [exitCode] = await once(child, "close");
+  const seconds = (performance.now() - began) / 1000;
+  if (exitCode !== 0) throw new Error(`xargs ended with exit code ${exitCode}`);
+  return { latencies: [], seconds, jobs: BARE_RUNS, cpuTimes: new Map() };
+}
+
+function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...after].map(([name, time]) => [name, time - (before.get(name) ?? 0)]));
+}
+
+function tabulateLoad(bursts: ReadonlyMap<string, readonly Burst[]>): Table {
+  const rows = [...bursts].map(([name, samples]) => {
+    const rates = summarize(samples.map(({ jobs, seconds }) => jobs / seconds));
+    const latencies = samples.flatMap((sample) => sample.latencies).toSorted((a, b) => a - b);
+    const shares = [0.5, 0.9, 0.99].map((share) =>
+      latencies.length === 0 ? "" : quantile(latencies, share).toFixed(1),
+    );
+    return { name, cells: [rates.median.toFixed(0), rates.interquartileRange.toFixed(0), ...shares] };
+  });
+  return {
+    title: "Jobs per second, and milliseconds of each",
+    columns: ["", "jobs/s", "spread", "p50", "p90", "p99"],
+    rows,
+  };
+}
+
+function tabulateCpuTime(bursts: ReadonlyMap<string, readonly Burst[]>): Table {
+  const processes = [...new Set([...bursts.values()].flat().flatMap(({ cpuTimes }) => [...cpuTimes.keys()]))];
+  const rows = [...bursts].flatMap(([name, samples]) => {
+    const jobs = samples.reduce((sum, burst) => sum + burst.jobs, 0);
+    const times = processes.map((process) =>
+      samples.reduce((sum, { cpuTimes }) => sum + (cpuTimes.get(process) ?? 0), 0),
+    );
+    return times.every((time) => time === 0) ? [] : [{ name, cells: times.map((time) => (time / jobs).toFixed(2)) }];
+  });
+  return { title: "CPU time per job, ms", columns: ["", ...processes], rows };
+}
