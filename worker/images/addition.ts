@@ -10,7 +10,6 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { receiveBlob } from "./blobs.ts";
 import { type Digest, digestOf, hexOf } from "./digest.ts";
 import type { StoredLayer } from "./layers.ts";
@@ -25,8 +24,11 @@ export interface LayerSource {
   readonly descriptor: Descriptor;
   /** What the image's configuration says is the sha256 of its uncompressed tar. */
   readonly diffId: Digest;
-  /** The blob's bytes. Called at most once, and not at all when the store has them. */
-  open(): Readable | Promise<Readable>;
+  /**
+   * The blob's bytes. Called at most once, and not at all when the store has them. A piece is not looked at any more when
+   * the next one is asked for. Who is not a Readable has to end by itself when the adding is aborted.
+   */
+  open(): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
 }
 
 export interface AddLayerOptions {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Digest, digestOf, hexOf, isDigest } from "./digest.ts";
 import { syncDirectory, writeFileDurably } from "./durable.ts";
+import { collectingYoungGarbage } from "./young-garbage.ts";
 
 /** Identity of a blob. */
 export interface BlobIdentity {
@@ -106,24 +106,23 @@ export async function* verifyBlob(
 }
 
 /**
- * Writes a stream to a file, which has to be what was announced, see {@link verifyBlob}.
+ * Writes a stream to a file, which has to be what was announced, see {@link verifyBlob}. The next piece is asked for when
+ * the last one is written, so that the source may use its memory again.
  * @throws when it is not, or the stream fails. The file is gone then
  */
 export async function receiveBlob(
-  source: Readable,
+  source: AsyncIterable<Uint8Array>,
   identity: BlobIdentity,
   path: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const file = createWriteStream(path, { mode: 0o600 });
   try {
-    const verified = (pieces: AsyncIterable<Uint8Array>) => verifyBlob(pieces, identity);
-    await pipeline(source, verified, file, { ...(signal && { signal }) });
-    await using handle = await open(path, "r");
-    await handle.sync();
+    await using file = await open(path, "w", 0o600);
+    const verified = (pieces: AsyncIterable<Uint8Array>) => collectingYoungGarbage(verifyBlob(pieces, identity));
+    const write = (pieces: AsyncIterable<Uint8Array>) => file.writeFile(pieces);
+    await pipeline(source, verified, write, { ...(signal && { signal }) });
+    await file.sync();
   } catch (error) {
-    // When the source fails at once, the file may not have come into being yet.
-    if (!file.closed) await once(file, "close");
     await rm(path, { force: true });
     throw error;
   }

@@ -1,17 +1,24 @@
-import { PassThrough, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import type { Compression } from "../oci.ts";
+import { PIECE_BYTES } from "./pieces.ts";
 import { splitFrames } from "./zstd-frames.ts";
 
-/** Of what comes out: large enough to make turns of the event loop rare, small enough for the CPU's cache. */
-export const PIECE_BYTES = 256 * 1024;
-
-/** The next pieces are inflated, in libuv's threads, while the last one is worked on. */
-const OPTIONS = { chunkSize: PIECE_BYTES, readableHighWaterMark: 4 * PIECE_BYTES };
+/**
+ * One piece of input at a time, so that who reads it may use the memory again. Of the output, the next pieces are
+ * inflated, in libuv's threads, while the last one is worked on; as objects, or a reader who is late would get some of
+ * them copied into one.
+ */
+const OPTIONS = {
+  chunkSize: PIECE_BYTES,
+  writableHighWaterMark: 1,
+  readableObjectMode: true,
+  readableHighWaterMark: 4,
+};
 
 /**
- * Decompresses a stream and hands it to a function, piece by piece.
+ * Decompresses a stream and hands it to a function, piece by piece. Of the source, the next piece is asked for when the
+ * last one is not needed any more.
  * @throws what the source, the decompression or the function throw
  */
 export async function decompress(
@@ -20,14 +27,14 @@ export async function decompress(
   consume: (pieces: AsyncIterable<Buffer>) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
+  const options = { ...(signal && { signal }) };
+  if (compression === "none") return pipeline(source, consume, options);
   const compressed = compression === "zstd" ? splitFrames(source) : source;
-  await pipeline(compressed, decompressor(compression), consume, { ...(signal && { signal }) });
+  await pipeline(compressed, decompressor(compression), consume, options);
 }
 
-function decompressor(compression: Compression): Transform {
+function decompressor(compression: Exclude<Compression, "none">): Gunzip | ZstdDecompress {
   switch (compression) {
-    case "none":
-      return new PassThrough({ highWaterMark: 4 * PIECE_BYTES });
     case "gzip":
       return createGunzip(OPTIONS);
     case "zstd":

@@ -12,14 +12,15 @@
  * other work has the CPUs, and another isolate's memory); pieces of 1 MiB (no faster: they do not fit the CPU's cache).
  */
 import { createHash } from "node:crypto";
-import { createReadStream, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import { SystemCallError } from "../../linux/errno.ts";
 import { syncFileSystem } from "../../linux/files.ts";
 import type { Digest } from "../digest.ts";
 import type { Compression } from "../oci.ts";
-import { decompress, isDecompressionError, PIECE_BYTES } from "./decompress.ts";
+import { decompress, isDecompressionError } from "./decompress.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { LayerLimits } from "./limits.ts";
+import { readPieces, releasePiece } from "./pieces.ts";
 import { LayerRefusal, showPath } from "./refusal.ts";
 import { directoriesOf, relocate, type Relocation } from "./relocation.ts";
 import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
@@ -63,19 +64,19 @@ export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
 async function unpack(task: UnpackTask): Promise<UnpackResult> {
   const { blob, compression, diffId, directory, limits, relocation } = task;
   const root = openSync(directory, "r");
-  using tree = new LayerTree(root);
+  using tree = new LayerTree(root, relocation?.owner);
   for (const parent of relocation === undefined ? [] : directoriesOf(relocation)) tree.begin(parent);
   const visitor = new EntryVisitor(tree, limits.entriesMax, relocation);
   const reader = new TarReader(visitor);
   const hash = createHash("sha256");
   let bytes = 0;
-  const source = createReadStream(blob, { highWaterMark: PIECE_BYTES });
-  await decompress(source, compression, async (pieces: AsyncIterable<Buffer>) => {
+  await decompress(readPieces(blob), compression, async (pieces: AsyncIterable<Buffer>) => {
     for await (const piece of pieces) {
       bytes += piece.length;
       if (bytes > limits.bytesMax) throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`);
       hash.update(piece);
       reader.write(piece);
+      if (compression !== "none") releasePiece(piece);
     }
   });
   reader.end();
