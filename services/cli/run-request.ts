@@ -3,11 +3,11 @@ import { isUtf8 } from "node:buffer";
 import { readFile, stat } from "node:fs/promises";
 import { basename, relative, sep } from "node:path";
 import { encodeContent } from "../../shared/content.ts";
-import { limitNames, type LimitName } from "../../shared/limits.ts";
 import { guessLanguage } from "./languages.ts";
+import { describeEnvironment, describeLayers, describeLimits, type LimitOptions } from "./request-options.ts";
 
 /** The options that become part of the request, as commander names them; limits are there under their own names. */
-export interface RunOptions extends Readonly<Partial<Record<LimitName, string>>> {
+export interface RunOptions extends LimitOptions {
   readonly language?: string;
   readonly image?: string;
   readonly env?: readonly string[];
@@ -16,11 +16,6 @@ export interface RunOptions extends Readonly<Partial<Record<LimitName, string>>>
   readonly readonly?: true;
   readonly keepLayer?: true;
   readonly priority?: string;
-}
-
-/** `cpuTimeMs` → `--cpu-time-ms`, which commander turns back into `cpuTimeMs`. */
-export function limitOption(name: LimitName): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /**
@@ -41,8 +36,8 @@ export async function describeRequest(
           ...(programWords.length > 0 && { command: programWords }),
           files: await Promise.all(files.map(describeFile)),
         }),
-    environment: Object.fromEntries((options.env ?? []).map(splitVariable)),
-    ...(options.layer !== undefined && { layers: options.layer.map(splitLayer) }),
+    environment: describeEnvironment(options.env),
+    ...(options.layer !== undefined && { layers: describeLayers(options.layer) }),
     limits: describeLimits(options),
     outputs: options.output ?? [],
     rootfs: options.readonly === true ? "readonly" : "writable",
@@ -78,28 +73,4 @@ async function describeFile(file: string): Promise<Record<string, unknown>> {
 function pathInContainer(file: string): string {
   const path = relative(process.cwd(), file);
   return path.startsWith(`..${sep}`) ? basename(file) : path.split(sep).join("/");
-}
-
-function splitVariable(assignment: string): [string, string] {
-  const equals = assignment.indexOf("=");
-  if (equals <= 0) throw new Error(`--env ${assignment} is not NAME=VALUE`);
-  return [assignment.slice(0, equals), assignment.slice(equals + 1)];
-}
-
-function splitLayer(layer: string): { blob: string; at: string } {
-  const equals = layer.indexOf("=");
-  if (equals <= 0) throw new Error(`--layer ${layer} is not DIGEST=PATH`);
-  return { blob: layer.slice(0, equals), at: layer.slice(equals + 1) };
-}
-
-function describeLimits(options: RunOptions): Record<string, number> {
-  const limits: Record<string, number> = {};
-  for (const name of limitNames) {
-    const text = options[name];
-    if (text === undefined) continue;
-    const value = Number(text);
-    if (text.trim() === "" || !Number.isFinite(value)) throw new Error(`${limitOption(name)} ${text} is not a number`);
-    limits[name] = value;
-  }
-  return limits;
 }

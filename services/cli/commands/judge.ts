@@ -12,6 +12,7 @@ import { caseLineSchema, JudgeReport } from "../judge-report.ts";
 import { guessLanguage } from "../languages.ts";
 import { type DataFile, readProblem } from "../problem.ts";
 import { report } from "../report.ts";
+import { followJob, settleJob } from "../watch-job.ts";
 
 interface Options {
   readonly language?: string;
@@ -72,35 +73,15 @@ async function judge(config: Config, directory: string, sourceFile: string, opti
     ...(options.repeat !== undefined && { repeat: Number(options.repeat) }),
   });
   const lines = options.json === true ? undefined : new JudgeReport(problem.cases.map(({ name }) => name));
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-  try {
-    await follow(client, id, lines, interrupted.signal);
-  } finally {
-    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-  }
-  if (interrupted.signal.aborted) {
-    report(`canceling job ${id}`);
-    await client.cancel(id);
-  }
-  const job = await client.finished(id, AbortSignal.timeout(10_000));
+  const how = await followJob(client, id, ({ name, data }) => {
+    if (name === "case") lines?.case(caseLineSchema.parse(JSON.parse(data)));
+  });
+  const job = await settleJob(client, id, how);
   if (job.kind !== "judge") throw new Error(`the server answered with a job of kind ${job.kind}`);
   if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
   else if (job.result !== null) lines?.result(job.result);
   if (job.error !== null) report(`job ${id} failed: ${job.error.message} (${job.error.code})`);
   process.exitCode = exitCodeOfJudge(job);
-}
-
-/** Prints cases while the job runs, and resolves when it is finished, or interrupted. */
-async function follow(client: Client, id: string, lines: JudgeReport | undefined, signal: AbortSignal): Promise<void> {
-  try {
-    for await (const { name, data } of client.events(id, undefined, signal)) {
-      if (name === "case") lines?.case(caseLineSchema.parse(JSON.parse(data)));
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }
 
 async function describeData(client: Client, { path, bytes }: DataFile): Promise<object> {

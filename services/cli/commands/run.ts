@@ -10,7 +10,8 @@ import { exitCodeOf } from "../exit-codes.ts";
 import { RunFollower } from "../follow-run.ts";
 import { report } from "../report.ts";
 import { printEnding } from "../print-job.ts";
-import { describeRequest, limitOption, type RunOptions } from "../run-request.ts";
+import { collect, limitOption } from "../request-options.ts";
+import { describeRequest, type RunOptions } from "../run-request.ts";
 import { saveOutputs } from "../save-outputs.ts";
 
 interface Options extends RunOptions {
@@ -90,8 +91,4 @@ async function run(config: Config, files: string[], options: Options, programWor
 async function readStdin(file: string | undefined): Promise<Uint8Array> {
   if (file === undefined) return new Uint8Array();
   return file === "-" ? buffer(process.stdin) : readFile(file);
-}
-
-function collect(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value];
 }

@@ -2,7 +2,8 @@ import { chmod, mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { describeRequest, limitOption } from "../../../services/cli/run-request.ts";
+import { limitOption } from "../../../services/cli/request-options.ts";
+import { describeRequest } from "../../../services/cli/run-request.ts";
 import { defaultMaxima, limitNames } from "../../../shared/limits.ts";
 import { createJobRequestSchema, parseJobRequest } from "../../../shared/job-request.ts";
 
