@@ -56,6 +56,23 @@ test("images of many layers are measured beside those of few, and a second pull 
   expect(stdout).toContain("layers-60 − layers-1");
 });
 
+test("a program is judged alone and beside busy slots, and with its files in memory and not", async () => {
+  const file = join(directory, "fidelity.json");
+  const only = "core-alone-auto,core-beside-auto,peak";
+  const { stdout } = await bench("fidelity", "--rounds", "2", "--warm-up", "1", "--only", only, "--json", file);
+  const { candidates, peaks } = JSON.parse(await readFile(file, "utf8"));
+  await rm(file);
+  expect(candidates).toEqual(
+    ["core-alone-auto", "core-beside-auto"].map((name) => ({
+      name,
+      samples: [expect.any(Number), expect.any(Number)],
+    })),
+  );
+  const [before, after] = peaks.cachedBytes;
+  expect(before).toBeLessThan(after);
+  expect(stdout).toMatch(/\| core-beside-auto +\| +2 \|/);
+});
+
 test("nothing is left of a bench", async () => {
   const { pid, left } = await bench("--rounds", "1", "--warm-up", "1", "--only", "container-writable,crun,runc");
   expect(left).toEqual([]);
