@@ -7,6 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
 import type { BenchProgram } from "./bench-program.ts";
 import { describeMachine } from "./machine.ts";
+import { toSvg } from "./plot.ts";
 import { programs } from "./programs/index.ts";
 import { type Report, toJson, toMarkdown } from "./report.ts";
 import { Workbench } from "./workbench.ts";
@@ -16,6 +17,7 @@ interface CommandLine {
   readonly warmUp: number;
   readonly only?: readonly string[];
   readonly json?: string;
+  readonly svg?: string;
 }
 
 // The defaults are measured, whatever the caller's environment says.
@@ -44,10 +46,11 @@ function commandOf(program: BenchProgram): Command {
       parseNames(text, program.subjects),
     )
     .option("--json <file>", "write the report, with every sample, to a file")
+    .option("--svg <file>", "draw the report's plot, if it has one, into a file")
     .action((options: CommandLine) => measure(program, options));
 }
 
-async function measure(program: BenchProgram, { rounds, warmUp, only, json }: CommandLine): Promise<void> {
+async function measure(program: BenchProgram, { rounds, warmUp, only, json, svg }: CommandLine): Promise<void> {
   await using bench = await Workbench.open();
   const startedAt = new Date().toISOString();
   const machine = await describeMachine(bench);
@@ -69,6 +72,9 @@ async function measure(program: BenchProgram, { rounds, warmUp, only, json }: Co
   };
   if (json !== undefined) await writeFile(json, toJson(report));
   process.stdout.write(toMarkdown(report));
+  if (svg === undefined) return;
+  if (report.plot === undefined) throw new Error(`bench ${program.name} has nothing to draw: leave --svg out`);
+  await writeFile(svg, toSvg(report.plot));
 }
 
 /** One line that is written over; only for people. */

@@ -1,4 +1,5 @@
 import type { Machine } from "./machine.ts";
+import type { Plot } from "./plot.ts";
 import type { Statistics } from "./statistics.ts";
 
 /** A table of figures. */
@@ -20,6 +21,8 @@ export interface Findings {
   readonly tables: readonly Table[];
   /** What a reader has to know to judge the figures. */
   readonly notes: readonly string[];
+  /** A picture of it. */
+  readonly plot?: Plot;
   /** All of it for programs, with every sample. */
   readonly data: object;
 }

@@ -11,9 +11,10 @@ import { loadConfig } from "../../../shared/config.ts";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
 import { benchJob, Client, startLongshore } from "../longshore.ts";
 import { cpuTimeOfChildren } from "../processes.ts";
+import type { Plot } from "../plot.ts";
 import type { Findings, Table } from "../report.ts";
 import { interleave, type Subject } from "../rounds.ts";
-import { quantile, summarize } from "../statistics.ts";
+import { quantile, type Statistics, summarize } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
 
 /** Clients that each wait for an answer before they post again. */
@@ -77,6 +78,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   const bursts = await interleave(subjects, options);
   return {
     tables: [tabulateLoad(bursts), tabulateCpuTime(bursts)],
+    ...(isWanted(HTTP) && { plot: plotLatencies(bursts) }),
     notes: [
       `Clients post the next job as soon as they have an answer, for ${BURST_MS} ms in each round, and run on the same cores.`,
       `${PYTHON_BARE}: xargs -P${availableParallelism()} python3 of the same program, without containers.`,
@@ -131,24 +133,55 @@ function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<stri
   return new Map([...after].map(([name, time]) => [name, time - (before.get(name) ?? 0)]));
 }
 
+const PERCENTILES = [
+  { name: "p50", share: 0.5 },
+  { name: "p90", share: 0.9 },
+  { name: "p99", share: 0.99 },
+] as const;
+
+function rateOf(samples: readonly Burst[]): Statistics {
+  return summarize(samples.map(({ jobs, seconds }) => jobs / seconds));
+}
+
+/** In ascending order. */
+function latenciesOf(samples: readonly Burst[]): readonly number[] {
+  return samples.flatMap((sample) => sample.latencies).toSorted((a, b) => a - b);
+}
+
 function tabulateLoad(bursts: ReadonlyMap<string, readonly Burst[]>): Table {
   const rows = [...bursts].map(([name, samples]) => {
-    const rates = summarize(samples.map(({ jobs, seconds }) => jobs / seconds));
-    const latencies = samples.flatMap((sample) => sample.latencies).toSorted((a, b) => a - b);
-    const shares = [0.5, 0.9, 0.99].map((share) =>
-      latencies.length === 0 ? "" : quantile(latencies, share).toFixed(1),
-    );
-    return { name, cells: [rates.median.toFixed(0), rates.interquartileRange.toFixed(0), ...shares] };
+    const rates = rateOf(samples);
+    const latencies = latenciesOf(samples);
+    const cells = PERCENTILES.map(({ share }) => (latencies.length === 0 ? "" : quantile(latencies, share).toFixed(1)));
+    return { name, cells: [rates.median.toFixed(0), rates.interquartileRange.toFixed(0), ...cells] };
   });
   return {
     title: "Jobs per second, and milliseconds of each",
-    columns: ["", "jobs/s", "spread", "p50", "p90", "p99"],
+    columns: ["", "jobs/s", "spread", ...PERCENTILES.map(({ name }) => name)],
     rows,
   };
 }
 
+/** Latency against throughput: the more clients, the further right, until there is no more to get. */
+function plotLatencies(bursts: ReadonlyMap<string, readonly Burst[]>): Plot {
+  const loads = CLIENTS.map((clients) => ({ clients, samples: bursts.get(httpName(clients)) ?? [] }));
+  return {
+    title: "Latency of a job against jobs per second, by number of clients",
+    x: "jobs per second",
+    y: "milliseconds",
+    series: PERCENTILES.map(({ name, share }) => ({
+      name,
+      points: loads.map(({ clients, samples }) => ({
+        x: rateOf(samples).median,
+        y: quantile(latenciesOf(samples), share),
+        label: name === "p50" ? String(clients) : undefined,
+      })),
+    })),
+  };
+}
+
 function tabulateCpuTime(bursts: ReadonlyMap<string, readonly Burst[]>): Table {
-  const processes = [...new Set([...bursts.values()].flat().flatMap(({ cpuTimes }) => [...cpuTimes.keys()]))];
+  const processes = [...new Set([...bursts.values()].flat().flatMap(({ cpuTimes }) => cpuTimes.keys().toArray()))];
   const rows = [...bursts].flatMap(([name, samples]) => {
     const jobs = samples.reduce((sum, burst) => sum + burst.jobs, 0);
     const times = processes.map((process) =>
