@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { pack as createPack, type Pack } from "tar-stream";
-import { type TreeEntry, walkDirectory } from "./directory-tree.ts";
+import { type Selection, type TreeEntry, walkDirectory } from "./directory-tree.ts";
 
 /** The same for everybody: a layer's files belong to its job's user anyway. */
 const OWNER = { uid: 0, gid: 0 } as const;
@@ -18,12 +18,11 @@ const WHITEOUT_PREFIX = ".wh.";
 /**
  * Packs a directory into a tar, as it comes: files with their executable bit, directories, symbolic links, in the order
  * of their names. Whoever packs the same files gets the same bytes.
- * @param ignoreFiles `honoured`: what is ignored stays out, see `ignore-files.ts`
  * @returns a stream that fails for what is none of these, and for files that cannot be read
  */
-export function packDirectory(directory: string, ignoreFiles: "honoured" | "unknown" = "unknown"): Readable {
+export function packDirectory(directory: string, selection: Selection): Readable {
   const pack = createPack();
-  void addAll(pack, walkDirectory(directory, ignoreFiles)).then(
+  void addAll(pack, walkDirectory(directory, selection)).then(
     () => pack.finalize(),
     (error: unknown) => pack.destroy(error instanceof Error ? error : new Error(String(error))),
   );

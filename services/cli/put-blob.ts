@@ -7,6 +7,7 @@ import { createZstdCompress } from "node:zlib";
 import { spool } from "../../shared/blobs/spool.ts";
 import type { Digest } from "../../shared/digest.ts";
 import type { Client } from "./client.ts";
+import type { Selection } from "./directory-tree.ts";
 import { packDirectory } from "./pack-directory.ts";
 
 /** A blob that the API has. */
@@ -17,14 +18,10 @@ export interface PutBlob {
   readonly status: "put" | "there";
 }
 
-/** Puts a tar as it is, or a directory packed into one, unless it is there. */
-export async function putBlob(
-  client: Pick<Client, "putBlob">,
-  path: string,
-  ignoreFiles: "honoured" | "unknown",
-): Promise<PutBlob> {
+/** Puts a tar as it is, or what is selected of a directory packed into one, unless it is there. */
+export async function putBlob(client: Pick<Client, "putBlob">, path: string, selection: Selection): Promise<PutBlob> {
   const isDirectory = (await stat(path)).isDirectory();
-  const source = isDirectory ? compressed(packDirectory(path, ignoreFiles)) : createReadStream(path);
+  const source = isDirectory ? compressed(packDirectory(path, selection)) : createReadStream(path);
   // Its digest comes first, since it may be there already; and what is sent is the copy that has it.
   await using copies = await mkdtempDisposable(join(tmpdir(), "longshore-blob-"));
   const file = await spool(source, copies.path);

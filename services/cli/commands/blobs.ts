@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { Config } from "../../../shared/config.ts";
 import { createClient } from "../client.ts";
+import { everything } from "../directory-tree.ts";
 import { putBlob } from "../put-blob.ts";
 import { report } from "../report.ts";
 
@@ -10,7 +11,7 @@ export function blobsCommand(config: () => Config): Command {
     .description("put a file or a directory, unless it is there, and print its digest")
     .argument("<path>", "a tar, plain or compressed with gzip or zstd, or a directory to be packed into one")
     .action(async (path: string) => {
-      const { digest, status } = await putBlob(createClient(config()), path, "unknown");
+      const { digest, status } = await putBlob(createClient(config()), path, everything);
       if (status === "there") report("it was there already");
       process.stdout.write(`${digest}\n`);
     });

@@ -15,7 +15,10 @@ async function pathsOf(
     await writeFile(join(directory.path, path), content);
   }
   const paths: string[] = [];
-  for await (const { path, status } of walkDirectory(directory.path, ignoreFiles)) {
+  for await (const { path, status } of walkDirectory(directory.path, {
+    ignoreFiles,
+    without: join(directory.path, "outputs"),
+  })) {
     paths.push(status.isDirectory() ? `${path}/` : path);
   }
   return paths;
@@ -40,6 +43,7 @@ describe("a checkout's tree", () => {
       "dist/out.js": "",
       "src/dist/in.js": "",
       "Debug.LOG": "",
+      "outputs/of-the-last-time.txt": "",
       "module/.git": "gitdir: elsewhere",
       "module/code.py": "",
     };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { extract } from "tar-stream";
 import { describe, expect, it } from "vitest";
+import { everything } from "../../../services/cli/directory-tree.ts";
 import { packDirectory } from "../../../services/cli/pack-directory.ts";
 
 async function makeTree(directory: string): Promise<void> {
@@ -20,7 +21,7 @@ describe("a directory", () => {
     await using directory = await mkdtempDisposable(join(tmpdir(), "longshore-pack-"));
     await makeTree(directory.path);
     const entries: unknown[] = [];
-    for await (const entry of packDirectory(directory.path).pipe(extract())) {
+    for await (const entry of packDirectory(directory.path, everything).pipe(extract())) {
       const { name, type, mode, uid, linkname } = entry.header;
       entries.push([name, type, mode?.toString(8), uid, linkname, await text(entry)]);
     }
@@ -40,17 +41,17 @@ describe("a directory", () => {
     await makeTree(one.path);
     await makeTree(other.path);
     await utimes(join(other.path, "run"), 1, 1);
-    const [left, right] = await Promise.all([one, other].map(({ path }) => buffer(packDirectory(path))));
+    const [left, right] = await Promise.all([one, other].map(({ path }) => buffer(packDirectory(path, everything))));
     expect(left?.equals(right ?? Buffer.alloc(0))).toBe(true);
   });
 
   it("with a name that layers take for a deletion is refused", async () => {
     await using directory = await mkdtempDisposable(join(tmpdir(), "longshore-pack-"));
     await writeFile(join(directory.path, ".wh.file"), "");
-    await expect(buffer(packDirectory(directory.path))).rejects.toThrow("layers take .wh. for a deletion");
+    await expect(buffer(packDirectory(directory.path, everything))).rejects.toThrow("layers take .wh. for a deletion");
   });
 
   it("that is not there is an error", async () => {
-    await expect(buffer(packDirectory("/nonexistent"))).rejects.toThrow("ENOENT");
+    await expect(buffer(packDirectory("/nonexistent", everything))).rejects.toThrow("ENOENT");
   });
 });
