@@ -11,7 +11,9 @@ import { settleInThread } from "../changes/pool.ts";
 import { type Digest, digestOf } from "../digest.ts";
 import { copyTree } from "../kept/keep-layers.ts";
 import { describeLayer } from "../layer-tar.ts";
+import type { StoredLayer } from "../layers.ts";
 import { type LayerNotes, LeasedLayers } from "../leased-layers.ts";
+import { type InputArchive, unpackBuild } from "./packed-build.ts";
 
 /** Changes with how layers are made, so that those of an earlier version are not used. */
 const VERSION = 1;
@@ -26,9 +28,17 @@ export interface WrittenBuild {
   readonly note: string;
 }
 
+/** What a build wrote on another worker, as a tar that can be had. */
+export interface PackedBuild {
+  readonly archive: InputArchive;
+  readonly note: string;
+}
+
 /** A build's layer, there until it is disposed of. */
 export interface BuildLease extends AsyncDisposable {
   readonly path: string;
+  /** Of its tar. */
+  readonly bytes: number;
   readonly note: string;
   /** `found`: it had been built before. */
   readonly status: "found" | "built";
@@ -62,7 +72,7 @@ export class BuildLayers {
    */
   async lease(
     inputs: string,
-    build: () => Promise<WrittenBuild | undefined>,
+    build: () => Promise<WrittenBuild | PackedBuild | undefined>,
     signal: AbortSignal,
   ): Promise<BuildLease | undefined> {
     const key = digestOf(JSON.stringify({ VERSION, boot: this.#boot, inputs }));
@@ -80,7 +90,7 @@ export class BuildLayers {
     try {
       const written = await build();
       if (written === undefined) return undefined;
-      const layer = await this.#layers.add(key, (directory) => copyBuild(written, directory, signal), signal);
+      const layer = await this.#layers.add(key, (directory) => takeIn(written, directory, signal), signal);
       return leased(layer, "built", leases.move());
     } finally {
       this.#building.delete(key);
@@ -95,11 +105,17 @@ export class BuildLayers {
 }
 
 function leased(
-  { path, note = "" }: { readonly path: string; readonly note?: string | undefined },
+  { path, bytes, note = "" }: Pick<StoredLayer, "path" | "bytes" | "note">,
   status: BuildLease["status"],
   leases: AsyncDisposableStack,
 ): BuildLease {
-  return { path, note, status, [Symbol.asyncDispose]: () => leases.disposeAsync() };
+  return { path, bytes, note, status, [Symbol.asyncDispose]: () => leases.disposeAsync() };
+}
+
+async function takeIn(build: WrittenBuild | PackedBuild, directory: string, signal: AbortSignal): Promise<LayerNotes> {
+  if (!("archive" in build)) return await copyBuild(build, directory, signal);
+  const { archive, note } = build;
+  return { bytes: await unpackBuild(archive, directory, signal), note };
 }
 
 async function copyBuild(written: WrittenBuild, directory: string, signal: AbortSignal): Promise<LayerNotes> {
