@@ -26,10 +26,15 @@ export const errorTable = {
   not_found: { status: 404, message: "there is nothing at this path: see /docs" },
   job_not_found: { status: 404, message: "no job has this id, or its result has expired" },
   output_not_found: { status: 404, message: "the job returned no file of this path, or it has expired" },
+  report_not_found: {
+    status: 404,
+    message: "the job has no report: only those of kind shard have one, of their tests",
+  },
   blob_not_found: { status: 404, message: "you have no blob of this digest, or it has expired: put it again" },
   image_not_found: { status: 404, message: "no worker has this image, or no registry where it would be pulled" },
   method_not_allowed: { status: 405, message: "this path does not take this method: see the allow header" },
   idempotency_conflict: { status: 409, message: "this idempotency-key was used for a different job before" },
+  report_not_ready: { status: 409, message: "the job is not finished: its report comes with its result" },
   body_too_large: { status: 413, message: "the body is larger than LONGSHORE_BODY_BYTES" },
   blob_too_large: { status: 413, message: "the blob is larger than LONGSHORE_BLOB_BYTES" },
   blob_quota_exceeded: {

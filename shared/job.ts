@@ -3,12 +3,13 @@ import * as z from "zod";
 import { errorCodes } from "./errors.ts";
 import { jobResultSchema } from "./job-result.ts";
 import { judgeResultSchema } from "./judge-result.ts";
+import { shardResultSchema } from "./shard-result.ts";
 
 export const jobStates = ["queued", "running", "done", "failed", "canceled"] as const;
 export type JobState = (typeof jobStates)[number];
 
 /** Kinds of job. */
-export const jobKinds = ["run", "judge"] as const;
+export const jobKinds = ["run", "judge", "shard"] as const;
 export type JobKind = (typeof jobKinds)[number];
 
 /** Identifies a job: a random UUID, so that it cannot be guessed from another one. */
@@ -39,11 +40,15 @@ function jobOf<Kind extends JobKind, Result extends z.ZodType>(kind: Kind, resul
 
 export const runJobSchema = jobOf("run", jobResultSchema).meta({ id: "RunJob" });
 export const judgeJobSchema = jobOf("judge", judgeResultSchema).meta({ id: "JudgeJob" });
-export const jobSchema = z.discriminatedUnion("kind", [runJobSchema, judgeJobSchema]).meta({ id: "Job" });
+export const shardJobSchema = jobOf("shard", shardResultSchema).meta({ id: "ShardJob" });
+export const jobSchema = z
+  .discriminatedUnion("kind", [runJobSchema, judgeJobSchema, shardJobSchema])
+  .meta({ id: "Job" });
 
 export type RunJob = z.infer<typeof runJobSchema>;
 export type JudgeJob = z.infer<typeof judgeJobSchema>;
-export type Job = RunJob | JudgeJob;
+export type ShardJob = z.infer<typeof shardJobSchema>;
+export type Job = RunJob | JudgeJob | ShardJob;
 
 /** A job that was posted as one of kind `run`. Throws for what is none: whoever answered made a mistake. */
 export function asRunJob(job: Job): RunJob {

@@ -29,7 +29,7 @@ export interface Keys {
   readonly imageAnswerChannel: string;
   /** Set of the ids of workers; each has a key of its own that expires. */
   readonly workers: string;
-  /** Hash: the record of a job. */
+  /** Hash: the record of a job, or of a part of one; scripts know more keys that begin so. */
   job(id: string): string;
   /** Stream: what happened in a job, where somebody watches it; scripts know its name, too. */
   jobEvents(id: string): string;
@@ -37,6 +37,10 @@ export interface Keys {
   output(id: string, token: string, path: string): string;
   /** Hash: the job that was first posted under an Idempotency-Key. */
   idempotency(digest: string): string;
+  /** Hash: item → milliseconds that it took before, of one client's suite. */
+  durations(digest: string): string;
+  /** String: a layer that a set-up made, and the blob that has it. */
+  sharedLayer(digest: string): string;
   /** String: what a worker says of itself. */
   worker(id: string): string;
   /** String: what an image consists of. */
@@ -81,6 +85,8 @@ export function createKeys(queue: string): Keys {
     jobEvents: (id) => `${prefix}:job:${id}:events`,
     output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
     idempotency: (digest) => `${prefix}:idempotency:${digest}`,
+    durations: (digest) => `${prefix}:durations:${digest}`,
+    sharedLayer: (digest) => `${prefix}:shared-layer:${digest}`,
     worker: (id) => `${prefix}:worker:${id}`,
     imageMailChannel: `${prefix}:images:mail`,
     imageAnswerChannel: `${prefix}:images:answers`,

@@ -18,6 +18,7 @@ import {
 } from "./judge-request.ts";
 import { createLimitsSchema, fromTable, limitTable, resolveLimits, type Limits } from "./limits.ts";
 import { relativePathSchema } from "./paths/schemas.ts";
+import { shardDefaults, shardMaxima } from "./shard-request.ts";
 
 const commandSchema = z.array(z.string().min(1)).min(1);
 
@@ -73,6 +74,11 @@ export function resolveRequest(request: CheckedRequest, presets: Presets, maxima
       return resolveRunRequest(request, presets, maxima);
     case "judge":
       return resolveJudgeRequest(request, presets, maxima);
+    case "shard": {
+      const limits = resolveLimits(shardMaxima(maxima), request.limits, shardDefaults);
+      insistOnRoom({ ...request, limits });
+      return { ...request, limits, owner: "" };
+    }
     default:
       return request satisfies never;
   }

@@ -6,6 +6,7 @@
  */
 import { Queue, type QueueOptions, type WorkerOptions } from "bullmq";
 import type { Redis } from "ioredis";
+import type { JobRequest } from "./job-request.ts";
 import { createKeys, QUEUE_NAME } from "./keys.ts";
 import type { Priority } from "./request-fields.ts";
 import { withRedis } from "./redis.ts";
@@ -77,6 +78,9 @@ export function workerSettings(queue: string, attempts: number): WorkerSettings 
   };
 }
 
+/** What a job is called that has parts, and waits for them: BullMQ's flows are made of these and their children. */
+export const DIVIDED_NAME = "divided";
+
 /** Where BullMQ thinks a job is. */
 export type Whereabouts = "waiting" | "active" | "over";
 
@@ -97,8 +101,28 @@ export class JobQueue implements AsyncDisposable {
   }
 
   /** Adds a job; nothing happens when it is there already. Throws `redis_unavailable`. */
-  async add(id: string, priority: Priority): Promise<void> {
-    await this.#use((queue) => queue.add("job", { id }, { jobId: id, priority: priorityNumbers[priority] }));
+  async add(id: string, { kind, priority }: Pick<JobRequest, "kind" | "priority">): Promise<void> {
+    const name = kind === "shard" ? DIVIDED_NAME : "job";
+    await this.#use((queue) => queue.add(name, { id }, { jobId: id, priority: priorityNumbers[priority] }));
+  }
+
+  /**
+   * Adds a part of a job that is in a worker's hands; nothing happens when it is there already. That a part is given up
+   * does not keep its job from going on.
+   */
+  async addPart(id: string, job: string, priority: Priority): Promise<void> {
+    await this.#use((queue) =>
+      queue.add(
+        "part",
+        { id },
+        {
+          jobId: id,
+          priority: priorityNumbers[priority],
+          parent: { id: job, queue: queue.qualifiedName },
+          ignoreDependencyOnFailure: true,
+        },
+      ),
+    );
   }
 
   /** Removes a job, unless a worker has it in its hands; that worker will find it canceled. */

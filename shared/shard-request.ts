@@ -19,6 +19,9 @@ import { checkShard, shardBounds } from "./shard-request-rules.ts";
 /** Becomes the items of a command, one argument each, where it is a word by itself. */
 export const ITEMS = "{items}";
 
+/** Path of the merged report among the files of a finished job. */
+export const REPORT_PATH = "report.xml";
+
 /** Where a shard finds a directory of its own for reports, which is its user's. */
 export const REPORT_DIRECTORY = "/out";
 
@@ -140,4 +143,8 @@ export function createShardRequestSchema(maxima: Limits) {
 export type CheckedShardRequest = z.output<ReturnType<typeof createShardRequestSchema>>;
 
 /** What a worker is handed, with every limit set. */
-export type ShardRequest = Omit<CheckedShardRequest, "limits"> & { readonly limits: Limits };
+export type ShardRequest = Omit<CheckedShardRequest, "limits"> & {
+  readonly limits: Limits;
+  /** Who has posted it: suites of the same name are told apart by it. */
+  readonly owner: string;
+};

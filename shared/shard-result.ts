@@ -175,3 +175,4 @@ export type ShardRun = z.infer<typeof shardRunSchema>;
 export type ShardReport = z.infer<typeof shardReportSchema>;
 export type ShardResult = z.infer<typeof shardResultSchema>;
 export type ShardEvent = z.infer<typeof shardEventSchema>;
+export type Discovery = z.infer<typeof discoverySchema>;

@@ -48,7 +48,7 @@ export async function submitJob(
 
 async function deliver(store: JobStore, queue: JobQueue, id: string, request: JobRequest): Promise<void> {
   try {
-    await queue.add(id, request.priority);
+    await queue.add(id, request);
   } catch (error) {
     // Usually Redis is away and this fails as well; then the record expires by itself.
     await store.withdraw(id).catch(() => undefined);

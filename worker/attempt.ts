@@ -5,7 +5,8 @@
  *     │                          ├─ failed, may be retried ─▶ release        ─▶ retry
  *     │ canceled, finished,      ├─ stopped: canceled ──────▶ finish         ─▶ over
  *     ▼ gone                     ├─ stopped: drained ───────▶ release        ─▶ give back
- *   over                         └─ stopped: lock lost ─────▶ (say nothing)  ─▶ let go
+ *   over                         ├─ stopped: lock lost ─────▶ (say nothing)  ─▶ let go
+ *                                └─ divided ───────────────▶ suspend        ─▶ wait for parts
  *
  * The attempt's token is known to nobody else. `finish` and `release` are refused when another attempt has claimed the
  * job since, so an attempt that goes on although it lost the job does no harm.
@@ -13,12 +14,14 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { JobRequest } from "../shared/job-request.ts";
+import type { WorkerRequest } from "../shared/job-request.ts";
 import type { JobEvents } from "../shared/job-events.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
-import type { Ending, JobStore } from "../shared/job-store.ts";
+import type { Claim, Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
+import type { JobQueue } from "../shared/queue.ts";
+import { partId, type ShardPartRequest } from "../shared/shard-part.ts";
 import { traceStage } from "../shared/trace.ts";
 import { AttemptEvents } from "./attempt-events.ts";
 import type { OutputSpool } from "./container/spec.ts";
@@ -26,7 +29,7 @@ import { insist } from "./insist.ts";
 import { performJob } from "./jobs/perform.ts";
 import type { JobContext, JobOutcome } from "./jobs/context.ts";
 import type { Progress } from "./jobs/progress.ts";
-import { storeLargeOutputs } from "./large-outputs.ts";
+import { storeLargeOutputs, storeOutputs } from "./large-outputs.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import { reportOutages } from "./outages.ts";
 import type { SlotPool } from "./slots.ts";
@@ -34,6 +37,8 @@ import type { SlotPool } from "./slots.ts";
 /** What attempts are made with. */
 export interface AttemptContext extends JobContext {
   readonly store: JobStore;
+  /** Where parts of jobs are put. */
+  readonly queue: JobQueue;
   /** Where large files of jobs go. */
   readonly blobs: Blobs;
   /** Where they are on the way there: a directory of this worker's, and what the files of one job may take. */
@@ -48,11 +53,13 @@ export interface AttemptContext extends JobContext {
   readonly logger: Logger;
 }
 
+type Claimed = Extract<Claim, { status: "claimed" }>;
+
 /** Why an attempt is stopped before its end. */
 export type StopReason = "canceled" | "drained" | "lock lost";
 
 /** What BullMQ has to be told. */
-export type Verdict = "over" | "retry" | "give back" | "let go";
+export type Verdict = "over" | "retry" | "give back" | "let go" | "wait for parts";
 
 /** A running attempt, and the way to stop it. */
 export class Attempt {
@@ -88,17 +95,17 @@ export class Attempt {
     traceStage("claimed");
 
     const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
-    metrics.attemptStarted(claim.attempt, queuedMs);
+    if (claim.phase === "whole") metrics.attemptStarted(claim.attempt, queuedMs);
     await using spool = new AsyncDisposableStack();
-    if (claim.request.kind === "judge" || claim.request.outputs.length > 0) {
+    if (claim.request.kind !== "run" || claim.request.outputs.length > 0) {
       spool.defer(() => rm(this.#outputSpool.directory, { recursive: true, force: true }));
     }
     if (claim.watched) this.#watched.abort();
     const events = this.#openEvents(claim.attempt);
-    const outcome = await this.#perform(claim.request, queuedMs, events);
+    const outcome = await this.#perform(claim, queuedMs, events);
     // Before the end, which is the last that watchers are told. Who has lost the job is not believed anyway.
     if (this.#stopReason !== "lock lost") await events.close();
-    return await this.#conclude(outcome);
+    return await this.#conclude(outcome, claim.request);
   }
 
   get #outputSpool(): OutputSpool {
@@ -119,12 +126,12 @@ export class Attempt {
     });
   }
 
-  async #perform(request: JobRequest, queuedMs: number, progress: Progress): Promise<JobOutcome> {
+  async #perform({ request, attempt }: Claimed, queuedMs: number, progress: Progress): Promise<JobOutcome> {
     using lease = await this.#context.slots.acquire();
     try {
       return await performJob(
         request,
-        { job: this.#id, queuedMs, outputSpool: this.#outputSpool, progress },
+        { job: this.#id, token: this.#token, attempt, queuedMs, outputSpool: this.#outputSpool, progress },
         lease.slot,
         this.#context,
         this.#abort.signal,
@@ -136,7 +143,7 @@ export class Attempt {
     }
   }
 
-  async #conclude(outcome: JobOutcome): Promise<Verdict> {
+  async #conclude(outcome: JobOutcome, request: WorkerRequest): Promise<Verdict> {
     const { blobs, store } = this.#context;
     switch (outcome.kind) {
       case "done":
@@ -146,6 +153,25 @@ export class Attempt {
         });
       case "judged":
         return await this.#finish({ state: "done", result: outcome.result, outputs: [] });
+      case "divided":
+        return await this.#waitForParts(outcome.parts);
+      case "part done": {
+        // Of the job: a part is nobody's to be asked for.
+        const holder = store.holderOf(request.kind === "shard-part" ? request.job : this.#id);
+        const { outputs, errors } = await storeOutputs(outcome.outputs, blobs, holder, -1);
+        const { missing, ...result } = outcome.result;
+        const stored = outputs.flatMap((file) => ("blob" in file ? [file] : []));
+        const unstored = [...errors].map(([path, error]) => ({ path, error }));
+        return await this.#finish({
+          state: "done",
+          result: { ...result, files: [...stored, ...missing, ...unstored] },
+          outputs: [],
+        });
+      }
+      case "merged": {
+        const { outputs } = await storeOutputs(outcome.outputs, blobs, store.holderOf(this.#id));
+        return await this.#finish({ state: "done", result: outcome.result, outputs });
+      }
       case "failed": {
         const { error, retry } = outcome;
         const goesOn = retry === "worthwhile" && !this.#isLast;
@@ -172,6 +198,19 @@ export class Attempt {
       default:
         return this.#stopReason satisfies never;
     }
+  }
+
+  /** Hands parts over to the queue, also those that it has already: who did so before may have died. */
+  async #waitForParts(parts: readonly ShardPartRequest[]): Promise<Verdict> {
+    const { store, queue } = this.#context;
+    for (const { job, shard, priority } of parts) {
+      const id = partId(job, shard);
+      await insist(() => queue.addPart(id, job, priority));
+      // It took so long that the record has expired: another attempt writes it anew.
+      if ((await insist(() => store.confirm(id))) === "expired") return await this.#release("retry");
+    }
+    const suspended = await insist(() => store.suspend(this.#id, this.#token));
+    return suspended === "suspended" ? "wait for parts" : "over";
   }
 
   async #finish(ending: Ending): Promise<Verdict> {

@@ -4,11 +4,11 @@
  * BullMQ's word for a job is never the last: what is over for the client stands in the job's record, written by the
  * attempt that holds it. So nothing here is lost or doubled when BullMQ's own bookkeeping is interrupted.
  */
-import { type Job, Worker, WaitingError } from "bullmq";
+import { type Job, Worker, WaitingChildrenError, WaitingError } from "bullmq";
 import type { Redis } from "ioredis";
 import { errorTable } from "../shared/errors.ts";
 import { QUEUE_NAME } from "../shared/keys.ts";
-import { type JobReference, workerSettings } from "../shared/queue.ts";
+import { DIVIDED_NAME, type JobReference, workerSettings } from "../shared/queue.ts";
 import { traceStage } from "../shared/trace.ts";
 import { Attempt, type AttemptContext, type Verdict } from "./attempt.ts";
 import { insist } from "./insist.ts";
@@ -77,7 +77,14 @@ export class Consumer {
       const verdict = await this.#make(attempt, job.data.id);
       switch (verdict) {
         case "over":
+          // BullMQ does not end a job whose parts are there, as those of one that was canceled may be.
+          if (job.name === DIVIDED_NAME && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
           return;
+        case "wait for parts":
+          if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError();
+          // They are over already.
+          await job.moveToWait(token);
+          throw new WaitingError();
         case "retry":
           throw new Error("the attempt failed");
         case "give back":

@@ -11,6 +11,12 @@ import type { ReturnedFile } from "./jobs/result.ts";
 /** Files up to this size stay in Redis, where they are read with one command; in bytes. */
 const INLINE_BYTES_MAX = 1024 * 1024;
 
+/** What became of a job's files; `errors` has those that could not be stored, by their paths. */
+export interface StoredOutputs {
+  readonly outputs: readonly OutputContent[];
+  readonly errors: ReadonlyMap<string, string>;
+}
+
 /** A storage that is away for a moment is waited for. */
 const TRIES = 3;
 const PAUSE_MS = 1000;
@@ -24,16 +30,7 @@ export async function storeLargeOutputs(
   blobs: Blobs,
   holder: Holder,
 ): Promise<Pick<Extract<Ending, { state: "done" }>, "result" | "outputs">> {
-  const errors = new Map<string, string>();
-  const outputs: OutputContent[] = [];
-  for (const output of job.outputs) {
-    try {
-      outputs.push(await store(output, blobs, holder));
-    } catch (error) {
-      if (!(error instanceof LongshoreError)) throw error;
-      errors.set(output.path, `cannot be stored: ${error.message}`);
-    }
-  }
+  const { outputs, errors } = await storeOutputs(job.outputs, blobs, holder);
   if (errors.size === 0) return { result: job.result, outputs };
   const listed = job.result.outputs.map((entry) => {
     const error = errors.get(entry.path);
@@ -42,9 +39,34 @@ export async function storeLargeOutputs(
   return { result: { ...job.result, outputs: listed }, outputs };
 }
 
-async function store(output: ReturnedFile, blobs: Blobs, holder: Holder): Promise<OutputContent> {
+/** Stores files that are larger than `inlineBytesMax` as blobs; what is one already stays as it is. */
+export async function storeOutputs(
+  files: readonly (ReturnedFile | OutputContent)[],
+  blobs: Blobs,
+  holder: Holder,
+  inlineBytesMax = INLINE_BYTES_MAX,
+): Promise<StoredOutputs> {
+  const errors = new Map<string, string>();
+  const outputs: OutputContent[] = [];
+  for (const file of files) {
+    try {
+      outputs.push("blob" in file ? file : await store(file, blobs, holder, inlineBytesMax));
+    } catch (error) {
+      if (!(error instanceof LongshoreError)) throw error;
+      errors.set(file.path, `cannot be stored: ${error.message}`);
+    }
+  }
+  return { outputs, errors };
+}
+
+async function store(
+  output: ReturnedFile,
+  blobs: Blobs,
+  holder: Holder,
+  inlineBytesMax: number,
+): Promise<OutputContent> {
   const { path } = output;
-  if ("content" in output && output.content.byteLength <= INLINE_BYTES_MAX) return output;
+  if ("content" in output && output.content.byteLength <= inlineBytesMax) return output;
   const open = (): AsyncIterable<Uint8Array> =>
     "file" in output ? createReadStream(output.file) : piecesOf(output.content);
   const { digest, bytes } = await patiently(() => blobs.put(open(), holder));

@@ -23,6 +23,7 @@ import type { Logger } from "../shared/log.ts";
 import { loadPresets } from "../shared/presets.ts";
 import { JobQueue } from "../shared/queue.ts";
 import { Reconciler } from "../shared/reconcile.ts";
+import { ShardStore } from "../shared/shard-store.ts";
 import { checkRedis, connectRedis } from "../shared/redis.ts";
 import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
@@ -47,6 +48,7 @@ import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
 import { periodically } from "./periodically.ts";
 import { SlotPool } from "./slots.ts";
+import { insist } from "./insist.ts";
 
 /** How often jobs are looked for that everybody has lost; each worker does it. */
 const RECONCILE_MS = 30_000;
@@ -118,6 +120,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const cancels = resources.use(new JobSignals(subscriber, redis, store.keys.cancelChannel));
   const watches = resources.use(new JobSignals(subscriber, redis, store.keys.watchChannel));
   const jobQueue = resources.use(new JobQueue({ redis, queue, attempts }));
+  const layerTtlSeconds = config.blobTtlSeconds;
+  const shards = new ShardStore({ redis, queue, resultTtlSeconds, layerTtlSeconds, insist });
   const registry = new WorkerRegistry(redis, queue);
   const catalog = new ImageCatalog(redis, queue);
 
@@ -195,6 +199,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       inputs,
       builds,
       blobs,
+      shards,
+      queue: jobQueue,
       outputSpool,
       puller,
       pull: config.pull,

@@ -7,14 +7,16 @@
 local job, queued, running, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, ttlSeconds, finishedChannel, cancelChannel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-local state = redis.call("HGET", job, "state")
+local record = redis.call("HMGET", job, "state", "token")
+local state = record[1]
 if not state then
   return "gone"
 end
 if isFinished(state) then
   return "finished"
 end
-if state == "queued" then
+-- A divided job is nobody's while its parts run.
+if state == "queued" or record[2] == "" then
   settle(job, id, { queued, running, pending }, finishedChannel, ttlSeconds, "canceled", "token", "")
   return "canceled"
 end

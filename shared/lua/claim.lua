@@ -3,7 +3,7 @@
 --
 -- KEYS: job, queued, running, pending
 -- ARGV: id, worker, token, seconds to keep a finished job, channel of finished jobs, channel of news
--- Returns {"claimed", request, attempt, createdAt, startedAt, "watched" or ""} | {"canceled"} | {"finished"} | {"gone"}
+-- Returns {"claimed", request, attempt, createdAt, startedAt, "watched" or "", "divided" or "whole"} | {"canceled"} | {"finished"} | {"gone"}
 local job, queued, running, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, worker, token, ttlSeconds, channel, newsChannel = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
@@ -19,10 +19,14 @@ if cancelRequested then
   settle(job, id, { queued, running, pending }, channel, ttlSeconds, "canceled", "token", "")
   return { "canceled" }
 end
+local isDivided = redis.call("HEXISTS", job, "parts") == 1
 if state ~= "running" or holder ~= token then
-  startedAt = now()
+  if not isDivided or not startedAt then
+    startedAt = now()
+  end
   redis.call("HSET", job, "state", "running", "worker", worker, "token", token, "startedAt", startedAt)
-  if redis.call("HINCRBY", job, "attempt", 1) > 1 then
+  -- Who puts a divided job together goes on with the attempt that divided it.
+  if not isDivided and redis.call("HINCRBY", job, "attempt", 1) > 1 then
     -- What an earlier attempt did counts for nothing.
     redis.call("DEL", eventsOf(job))
   end
@@ -33,4 +37,5 @@ if state ~= "running" or holder ~= token then
   tellWatchers(job, id, newsChannel)
 end
 local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt", "watched")
-return { "claimed", claimed[1], claimed[2], claimed[3], startedAt, claimed[4] and "watched" or "" }
+local phase = isDivided and "divided" or "whole"
+return { "claimed", claimed[1], claimed[2], claimed[3], startedAt, claimed[4] and "watched" or "", phase }

@@ -1,7 +1,8 @@
 -- Put before every other script of this folder.
 --
 -- A job's record is a hash: id, kind, state, request, createdAt, startedAt, finishedAt, attempt, token, worker,
--- cancelRequested, watched, result, error, idempotencyKey. Keys that a script takes from a record rather than from KEYS
+-- cancelRequested, watched, result, error, idempotencyKey; of a job that is divided also parts (how many), plan and
+-- cancelChannel; and of a part parent (the key of the job), beside the same as of a job. Keys that a script takes from a record rather than from KEYS
 -- carry the same hash tag, so they live on the same node.
 
 -- One clock for all machines: Redis's own, in milliseconds with three decimals.
@@ -35,11 +36,75 @@ local function tellWatchers(job, id, newsChannel)
   end
 end
 
--- Ends a job for good. Its request is not needed any more and may be megabytes.
-local function settle(job, id, sets, channel, ttlSeconds, state, ...)
+-- A part of a job, by its number from 1: its key, from the job's, or its id.
+local function partOf(job, number)
+  return string.format("%s.%d", job, number)
+end
+
+-- Hash: number of a batch -> its items. List: numbers of those that nobody has taken. Hash: number -> part that has.
+local function batchesOf(job)
+  return job .. ":batches"
+end
+local function untakenOf(job)
+  return job .. ":untaken"
+end
+local function takenOf(job)
+  return job .. ":taken"
+end
+
+-- Appends an event to those of a job, behind whatever is there: several may tell of it.
+local function tell(job, events, name, data)
+  local attempt = redis.call("HGET", job, "attempt")
+  local last = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1]
+  local lastAttempt, lastSequence = string.match(last and last[1] or "0-0", "^(%d+)-(%d+)$")
+  local sequence = lastAttempt == attempt and tonumber(lastSequence) + 1 or 1
+  redis.call("XADD", events, string.format("%s-%d", attempt, sequence), "name", name, "offset", 0, "data", data)
+end
+
+local settle
+
+-- Ends all parts of a job but one: those that wait at once, those that run by asking whoever runs them.
+local function stopParts(job, id, sets, channel, ttlSeconds, exceptId)
+  local divided = redis.call("HMGET", job, "parts", "cancelChannel")
+  for number = 1, tonumber(divided[1] or 0) do
+    local part, partId = partOf(job, number), partOf(id, number)
+    local state = partId ~= exceptId and redis.call("HGET", part, "state")
+    if state == "queued" then
+      settle(part, partId, sets, channel, ttlSeconds, "canceled", "token", "")
+    elseif state == "running" then
+      redis.call("HSET", part, "cancelRequested", 1)
+      redis.call("PUBLISH", divided[2], partId)
+    end
+  end
+end
+
+-- What is kept of a finished job for a while. A part is kept as long as its job is not finished.
+local function expire(job, ttlSeconds)
+  local parent = redis.call("HGET", job, "parent")
+  local parentState = parent and redis.call("HGET", parent, "state")
+  if parentState and not isFinished(parentState) then
+    redis.call("PERSIST", job)
+  else
+    redis.call("EXPIRE", job, ttlSeconds)
+  end
+end
+
+-- Ends a job for good, and its parts. Its request is not needed any more and may be megabytes.
+function settle(job, id, sets, channel, ttlSeconds, state, ...)
   redis.call("HSET", job, "state", state, "finishedAt", now(), ...)
-  redis.call("HDEL", job, "request", "cancelRequested")
-  redis.call("EXPIRE", job, ttlSeconds)
+  stopParts(job, id, sets, channel, ttlSeconds)
+  local parts = tonumber(redis.call("HGET", job, "parts") or 0)
+  for number = 1, parts do
+    local part = partOf(job, number)
+    if isFinished(redis.call("HGET", part, "state")) then
+      redis.call("EXPIRE", part, ttlSeconds)
+    end
+  end
+  if parts > 0 then
+    redis.call("DEL", batchesOf(job), untakenOf(job), takenOf(job))
+  end
+  redis.call("HDEL", job, "request", "cancelRequested", "plan")
+  expire(job, ttlSeconds)
   redis.call("EXPIRE", eventsOf(job), ttlSeconds)
   local idempotencyKey = redis.call("HGET", job, "idempotencyKey")
   if idempotencyKey then

@@ -22,6 +22,7 @@ import { composeRun, type RunPlan } from "../jobs/compose.ts";
 import { type OutlinedContainer, outlineJudge } from "../jobs/judge/outline.ts";
 import { userOf } from "../jobs/process-settings.ts";
 import { findImage } from "./images/find-image.ts";
+import { asRunRequest } from "../jobs/shard/containers.ts";
 
 /** Stands for the worker's own name, which it gets when it starts. */
 const WORKER = "WORKER";
@@ -59,6 +60,8 @@ async function outline(body: unknown, config: Config): Promise<readonly Outlined
         build: (program) => join(dataDirectory, "builds", program.toUpperCase()),
         caseFiles: (index) => join(dataDirectory, "outputs", WORKER, "judge/cases", String(index)),
       });
+    case "shard":
+      return [{ title: "SHARD", spec: (await compose(asRunRequest(request))).run }];
     default:
       return request satisfies never;
   }

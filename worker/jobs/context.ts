@@ -1,9 +1,14 @@
 /** What jobs of every kind are done with, and what becomes of them. */
 import type { JobError } from "../../shared/job.ts";
 import type { JobResult } from "../../shared/job-result.ts";
+import type { Blobs } from "../../shared/blobs/blobs.ts";
+import type { OutputContent } from "../../shared/job-store.ts";
 import type { JudgeResult } from "../../shared/judge-result.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Presets } from "../../shared/presets.ts";
+import type { PartFile, ShardPartRequest, ShardPartResult } from "../../shared/shard-part.ts";
+import type { ShardResult } from "../../shared/shard-result.ts";
+import type { ShardStore } from "../../shared/shard-store.ts";
 import type { Volumes } from "../../shared/volumes.ts";
 import type { OutputWatch } from "../container/output-watch.ts";
 import type { ContainerResult, ContainerSpec, OutputSpool, RunResult } from "../container/spec.ts";
@@ -22,8 +27,12 @@ export interface ContainerRunner extends WrittenLayers {
 
 /** Which attempt it is that a job is done in. */
 export interface AttemptFacts {
-  /** Id of the job. */
+  /** Id of the job, or of the part. */
   readonly job: string;
+  /** By which the attempt holds it. */
+  readonly token: string;
+  /** From 1. */
+  readonly attempt: number;
   /** Milliseconds between the request and the start of this attempt. */
   readonly queuedMs: number;
   /** For files of the job that memory should not hold; whoever makes the attempt removes it. */
@@ -55,8 +64,10 @@ export interface JobContext extends ImageSources, KeepContext {
   readonly slots: FurtherSlots;
   /** What compilers wrote. */
   readonly builds: BuildLayers;
-  /** Contents that jobs name by digest. */
-  readonly blobs: BlobSource;
+  /** Contents that jobs name by digest, and what parts of jobs leave for each other. */
+  readonly blobs: BlobSource & Pick<Blobs, "put" | "touch">;
+  /** What parts of jobs have in common. */
+  readonly shards: ShardStore;
   /** Layers that jobs bring. */
   readonly inputs: InputLayers;
   readonly presets: Presets;
@@ -73,9 +84,22 @@ export interface JobContext extends ImageSources, KeepContext {
 export type JobOutcome =
   | { readonly kind: "done"; readonly result: JobResult; readonly outputs: readonly ReturnedFile[] }
   | { readonly kind: "judged"; readonly result: JudgeResult }
+  /** The job has been divided; it is to be put together when these are over. */
+  | { readonly kind: "divided"; readonly parts: readonly ShardPartRequest[] }
+  | { readonly kind: "part done"; readonly result: PartOutcome; readonly outputs: readonly ReturnedFile[] }
+  | {
+      readonly kind: "merged";
+      readonly result: ShardResult;
+      readonly outputs: readonly (ReturnedFile | OutputContent)[];
+    }
   /** `retry`: whether another attempt may fare better. */
   | { readonly kind: "failed"; readonly error: JobError; readonly retry: "worthwhile" | "pointless" }
   | { readonly kind: "canceled" };
+
+/** The result of a part, of whose files those are known that are not there. */
+export type PartOutcome = Omit<ShardPartResult, "files"> & {
+  readonly missing: readonly Extract<PartFile, { error: string }>[];
+};
 
 export type FailedOutcome = Extract<JobOutcome, { kind: "failed" }>;
 

@@ -1,13 +1,15 @@
-import type { JobRequest } from "../../shared/job-request.ts";
+import type { WorkerRequest } from "../../shared/job-request.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
 import { performJudge } from "./judge.ts";
 import { performRun } from "./run.ts";
+import { performShard } from "./shard.ts";
+import { performShardPart } from "./shard/part.ts";
 
 /**
- * Does a job, whatever its kind.
+ * Does a job, or a part of one, whatever its kind.
  */
 export async function performJob(
-  request: JobRequest,
+  request: WorkerRequest,
   attempt: AttemptFacts,
   slot: ContainerRunner,
   context: JobContext,
@@ -18,6 +20,10 @@ export async function performJob(
       return await performRun(request, attempt, slot, context, signal);
     case "judge":
       return await performJudge(request, attempt, slot, context, signal);
+    case "shard":
+      return await performShard(request, attempt, slot, context, signal);
+    case "shard-part":
+      return await performShardPart(request, attempt, slot, context, signal);
     default:
       return request satisfies never;
   }

@@ -11,6 +11,7 @@ import { languageRoutes } from "./languages.ts";
 import { metricRoutes } from "./metrics.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { outputRoutes } from "./outputs.ts";
+import { reportRoutes } from "./reports.ts";
 import { storedBlobRoutes } from "./stored-blobs.ts";
 import { workerRoutes } from "./workers.ts";
 
@@ -19,6 +20,7 @@ export function createRoutes(context: ApiContext): Route[] {
     ...jobRoutes(context),
     ...eventRoutes(context),
     ...outputRoutes(context),
+    ...reportRoutes(context),
     ...blobRoutes(context),
     ...storedBlobRoutes(context),
     ...languageRoutes(context),

@@ -50,7 +50,9 @@ function postJob(context: ApiContext): Route {
     }
     const resolved = resolveRequest(checked, presets, config.maxima);
     traceStage("validated");
-    const { status, job } = await submitJob(store, queue, resolved, {
+    // What is remembered of a suite is its client's.
+    const owned = resolved.kind === "shard" ? { ...resolved, owner: holderOf(request, config).name } : resolved;
+    const { status, job } = await submitJob(store, queue, owned, {
       queueLimit: config.queueLimit,
       ...(idempotency === undefined ? {} : { idempotency }),
     });

@@ -51,7 +51,7 @@ test("BullMQ carries nothing but the id, and forgets it when the job is over", a
 
 test("adding a job twice queues it once", async () => {
   const { id } = await bench.submit();
-  await bench.queue.add(id, "normal");
+  await bench.queue.add(id, { kind: "run", priority: "normal" });
   expect(await takeAll()).toEqual([id]);
 });
 

@@ -1,0 +1,245 @@
+/**
+ * The shared state of jobs that are divided: their parts, the items that are left, and what is remembered for the next
+ * time.
+ *
+ *   attempt at the job ── fanOut ──▶ records of the parts, plan, batches ──▶ … ──▶ standings ──▶ merge
+ *   attempt at a part ─── begin ──▶ takeBatch … ──▶ result in its own record (`job-store.ts`)
+ *
+ * Every change is made by an attempt, and refused when another one has the job or the part by now.
+ */
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { Holder } from "./blobs/blobs.ts";
+import { createKeys, type Keys } from "./keys.ts";
+import { withRedis } from "./redis.ts";
+import { defineScripts, type ScriptCaller } from "./scripts.ts";
+import {
+  partId,
+  type PartStanding,
+  type SharedLayer,
+  type ShardPartRequest,
+  type ShardPartResult,
+  type ShardPlan,
+} from "./shard-part.ts";
+import type { ShardEvent } from "./shard-result.ts";
+import type { ShardRequest } from "./shard-request.ts";
+
+export interface ShardStoreOptions {
+  /** A consumer's connection; the store does not close it. */
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly resultTtlSeconds: number;
+  /** For how long layers of set-ups are kept since they were used last. */
+  readonly layerTtlSeconds: number;
+  /** Repeats a call that Redis could not answer. */
+  readonly insist: <Result>(call: () => Promise<Result>) => Promise<Result>;
+}
+
+/** An attempt at a job or at a part. */
+export interface Holding {
+  /** Id of the job, or of the part. */
+  readonly id: string;
+  /** By which the attempt holds it. */
+  readonly token: string;
+}
+
+/** For how long it is remembered what items take, in seconds: a month. */
+const DURATIONS_TTL_SECONDS = 30 * 24 * 3600;
+
+/** Items of one suite that are remembered. */
+const DURATIONS_MAX = 200_000;
+
+/** What the last time counts against all those before: half. */
+const NEWEST_SHARE = 0.5;
+
+/** As long as a worker may take to hand parts over to the queue. */
+const CONFIRM_MS = 60_000;
+
+const partFields = ["state", "attempt", "createdAt", "finishedAt", "worker", "result", "error"] as const;
+
+/** Fields that one command sets at most. */
+const FIELDS_AT_ONCE = 5000;
+
+export class ShardStore {
+  readonly keys: Keys;
+  readonly #options: ShardStoreOptions;
+  readonly #redis: Redis;
+  readonly #scripts: ScriptCaller;
+
+  constructor(options: ShardStoreOptions) {
+    this.#options = options;
+    this.#redis = options.redis;
+    this.#scripts = defineScripts(options.redis);
+    this.keys = createKeys(options.queue);
+  }
+
+  /** How a job has been divided; nothing when it is not, or is over. */
+  async plan(job: string): Promise<ShardPlan | undefined> {
+    const plan = await this.#insist(() => this.#redis.hget(this.keys.job(job), "plan"));
+    return plan === null ? undefined : (JSON.parse(plan) as ShardPlan);
+  }
+
+  /** What a job that is divided was asked for; nothing when it is over. */
+  async request(job: string): Promise<ShardRequest | undefined> {
+    const request = await this.#insist(() => this.#redis.hget(this.keys.job(job), "request"));
+    return request === null ? undefined : (JSON.parse(request) as ShardRequest);
+  }
+
+  /** Writes the records of a job's parts, those that are not there. They last only if they are confirmed. */
+  async fanOut(
+    { id, token }: Holding,
+    plan: ShardPlan,
+    parts: readonly { readonly request: ShardPartRequest; readonly event: ShardEvent }[],
+  ): Promise<"divided" | "lost"> {
+    const { cancelChannel, newsChannel } = this.keys;
+    const reply = await this.#call(
+      "fan-out",
+      this.keys.job(id),
+      this.keys.jobEvents(id),
+      id,
+      token,
+      cancelChannel,
+      newsChannel,
+      CONFIRM_MS,
+      JSON.stringify(plan),
+      parts.length,
+      ...parts.map(({ request }) => JSON.stringify(request)),
+      ...parts.map(({ event }) => JSON.stringify(event)),
+      ...plan.batches.map((batch) => JSON.stringify(batch)),
+    );
+    return reply === 1 ? "divided" : "lost";
+  }
+
+  /** How the parts of a job stand, in their order. */
+  async standings(job: string, count: number): Promise<PartStanding[]> {
+    const ids = Array.from({ length: count }, (_, index) => partId(job, index + 1));
+    return await Promise.all(
+      ids.map(async (id) =>
+        readStanding(await this.#insist(() => this.#redis.hmget(this.keys.job(id), ...partFields))),
+      ),
+    );
+  }
+
+  /** Gives back what an earlier attempt at a part had taken. */
+  async begin({ id, token }: Holding, { job, shard }: ShardPartRequest): Promise<"begun" | "lost"> {
+    const reply = await this.#call("begin-part", this.keys.job(id), this.keys.job(job), shard, token);
+    return reply === 1 ? "begun" : "lost";
+  }
+
+  /** The next items of a divided job. */
+  async takeBatch(
+    { id, token }: Holding,
+    { job, shard }: ShardPartRequest,
+  ): Promise<readonly string[] | "none" | "lost"> {
+    const reply = await this.#call("take-batch", this.keys.job(id), this.keys.job(job), shard, token);
+    const [status, items] = reply as [string, string?];
+    if (status === "taken" && items !== undefined) return JSON.parse(items) as string[];
+    return status === "none" ? "none" : "lost";
+  }
+
+  /** Stops all parts of a job but the one that is held. */
+  async stopOthers({ id, token }: Holding, job: string): Promise<void> {
+    const { queued, running, pending, finishedChannel } = this.keys;
+    await this.#call(
+      "stop-parts",
+      this.keys.job(id),
+      this.keys.job(job),
+      queued,
+      running,
+      pending,
+      job,
+      id,
+      token,
+      this.#options.resultTtlSeconds,
+      finishedChannel,
+    );
+  }
+
+  /** Tells those who watch a job of one of its parts. */
+  async tell({ id, token }: Holding, job: string, event: ShardEvent): Promise<void> {
+    const { newsChannel } = this.keys;
+    const keys = [this.keys.job(id), this.keys.job(job), this.keys.jobEvents(job)] as const;
+    await this.#call("tell", ...keys, job, token, newsChannel, "shard", JSON.stringify(event));
+  }
+
+  /** Who holds the blob of a set-up's layer: whoever makes the same. */
+  layerHolder(inputs: string): Holder {
+    return { name: `layer:${digest(inputs)}`, ttlSeconds: this.#options.layerTtlSeconds, quotaBytes: undefined };
+  }
+
+  /** A layer that was shared before; its blob may have expired since. */
+  async sharedLayer(inputs: string): Promise<SharedLayer | undefined> {
+    const layer = await this.#insist(() => this.#redis.get(this.keys.sharedLayer(digest(inputs))));
+    return layer === null ? undefined : (JSON.parse(layer) as SharedLayer);
+  }
+
+  async share(layer: SharedLayer): Promise<void> {
+    const key = this.keys.sharedLayer(digest(layer.inputs));
+    await this.#insist(() => this.#redis.set(key, JSON.stringify(layer), "EX", this.#options.layerTtlSeconds));
+  }
+
+  /** What items took before, in milliseconds, as far as it is known. */
+  async durations({ owner, suite }: SuiteName, items: readonly string[]): Promise<Map<string, number>> {
+    const durations = new Map<string, number>();
+    if (suite === undefined) return durations;
+    const key = this.keys.durations(digest(owner, suite));
+    for (const some of batchesOf(items)) {
+      const values = await this.#insist(() => this.#redis.hmget(key, ...some));
+      for (const [index, item] of some.entries()) {
+        const value = values[index];
+        if (value) durations.set(item, Number(value));
+      }
+    }
+    return durations;
+  }
+
+  /** Remembers what items took this time, as a part of a moving average. */
+  async remember({ owner, suite }: SuiteName, taken: ReadonlyMap<string, number>): Promise<void> {
+    if (suite === undefined || taken.size === 0) return;
+    const key = this.keys.durations(digest(owner, suite));
+    const before = await this.durations({ owner, suite }, [...taken.keys()]);
+    if ((await this.#insist(() => this.#redis.hlen(key))) > DURATIONS_MAX)
+      await this.#insist(() => this.#redis.del(key));
+    for (const some of batchesOf([...taken])) {
+      const fields = some.flatMap(([item, ms]) => {
+        const average = (before.get(item) ?? ms) * (1 - NEWEST_SHARE) + ms * NEWEST_SHARE;
+        return [item, average.toFixed(3)];
+      });
+      await this.#insist(() => this.#redis.hset(key, ...fields));
+    }
+    await this.#insist(() => this.#redis.expire(key, DURATIONS_TTL_SECONDS));
+  }
+
+  async #call(...call: Parameters<ScriptCaller>): Promise<unknown> {
+    return await this.#insist(() => this.#scripts(...call));
+  }
+
+  async #insist<Result>(call: () => Promise<Result>): Promise<Result> {
+    return await this.#options.insist(() => withRedis(call));
+  }
+}
+
+/** A suite, of whoever has posted it. */
+export type SuiteName = Pick<ShardRequest, "owner" | "suite">;
+
+function readStanding(values: readonly (string | null)[]): PartStanding {
+  const [state, attempt, createdAt, finishedAt, worker, result, error] = values;
+  if (!state) return { state: "missing" };
+  return {
+    state: state as Exclude<PartStanding["state"], "missing">,
+    attempt: Number(attempt ?? 0),
+    createdAt: Number(createdAt),
+    finishedAt: finishedAt ? Number(finishedAt) : null,
+    worker: worker || null,
+    result: result ? (JSON.parse(result) as ShardPartResult) : null,
+    error: error ? JSON.parse(error) : null,
+  };
+}
+
+function* batchesOf<Value>(values: readonly Value[]): Generator<readonly Value[], void, void> {
+  for (let begin = 0; begin < values.length; begin += FIELDS_AT_ONCE) yield values.slice(begin, begin + FIELDS_AT_ONCE);
+}
+
+function digest(...parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}

@@ -1,0 +1,76 @@
+/** Finds out what there is to run: by a command of the request that prints it. */
+import type { Discovery } from "../../../shared/shard-result.ts";
+import { shardBounds } from "../../../shared/shard-request-rules.ts";
+import type { ContainerSpec, RunResult } from "../../container/spec.ts";
+import { runContainer, type UnfinishedOutcome } from "../container.ts";
+import type { ContainerRunner, JobContext } from "../context.ts";
+import { containerResult, hasSucceeded } from "../result.ts";
+import type { ShardContainers } from "./containers.ts";
+
+/** What a list of items may take, in bytes. */
+const LIST_BYTES = 16 * 1024 * 1024;
+
+/** What of each stream is in the result, in bytes. */
+const KEPT_BYTES = 16 * 1024;
+
+export type Discovered =
+  | { readonly kind: "discovered"; readonly items: readonly string[]; readonly discovery: Discovery }
+  | { readonly kind: "not discovered"; readonly message: string; readonly discovery: Discovery }
+  | UnfinishedOutcome;
+
+/** Runs the command that prints the items. @param spec of a container that has the set-up */
+export async function discover(
+  words: readonly string[],
+  spec: ContainerSpec,
+  { image }: ShardContainers,
+  slot: ContainerRunner,
+  context: JobContext,
+  signal: AbortSignal,
+): Promise<Discovered> {
+  const [first = "", ...rest] = words;
+  const command = { ...spec, command: [first, ...rest], streams: { keptBytes: LIST_BYTES } } as const;
+  const result = await runContainer(command, { stage: "build", language: undefined, image }, slot, context, signal);
+  if (result.kind !== "ended") return result;
+  const { items, ignoredLines } = readItems(Buffer.from(result.stdout.content).toString());
+  const discovery = { ...containerResult(shortened(result)), ignoredLines };
+  const fault = faultOf(result, items);
+  if (fault === undefined) return { kind: "discovered", items, discovery };
+  return { kind: "not discovered", message: `the items cannot be discovered: ${fault}`, discovery };
+}
+
+/**
+ * The items of a list: lines, without white space at their ends, none twice. Empty lines before the first item are
+ * skipped; one behind an item ends the list, as what follows is what the tool has to say about it.
+ */
+export function readItems(text: string): { readonly items: readonly string[]; readonly ignoredLines: number } {
+  const lines = text.split("\n").map((line) => line.trim());
+  const begin = lines.findIndex((line) => line !== "");
+  if (begin < 0) return { items: [], ignoredLines: 0 };
+  const end = lines.indexOf("", begin);
+  const listed = lines.slice(begin, end < 0 ? lines.length : end);
+  const ignored = end < 0 ? [] : lines.slice(end).filter((line) => line !== "");
+  return { items: [...new Set(listed)], ignoredLines: ignored.length };
+}
+
+function faultOf(result: RunResult, items: readonly string[]): string | undefined {
+  if (!hasSucceeded(result)) {
+    const { outcome, exitCode, signal } = result;
+    if (outcome === "exited") return `exit code ${exitCode}: see discovery`;
+    return outcome === "signaled" ? `ended by ${signal}` : outcome;
+  }
+  if (result.stdout.truncated) return `the list is larger than ${LIST_BYTES} bytes`;
+  if (items.length > shardBounds.items) return `there are ${items.length}, more than ${shardBounds.items}`;
+  const long = items.find((item) => item.length > shardBounds.itemCharacters);
+  if (long !== undefined)
+    return `an item is longer than ${shardBounds.itemCharacters} characters: ${long.slice(0, 80)}…`;
+  const odd = items.find((item) => item.includes("\0") || !item.isWellFormed());
+  return odd === undefined ? undefined : "an item is no text";
+}
+
+function shortened(result: RunResult): RunResult {
+  const shorten = ({ content, truncated }: RunResult["stdout"]): RunResult["stdout"] => ({
+    content: content.subarray(0, KEPT_BYTES),
+    truncated: truncated || content.byteLength > KEPT_BYTES,
+  });
+  return { ...result, stdout: shorten(result.stdout), stderr: shorten(result.stderr) };
+}

@@ -1,0 +1,151 @@
+/**
+ * The set-up of a job of kind `shard`: run once, wherever the job is divided, and a layer from then on.
+ *
+ *   here before ─────────────────────────────────────┐
+ *   another worker has shared it ─▶ blob ─▶ unpacked ─┼─▶ layer of this worker ─▶ blob, for all others
+ *   run in a container ─▶ what it wrote ─────────────┘
+ */
+import type { BuildResult } from "../../../shared/job-result.ts";
+import type { SetupResult, SharedLayer } from "../../../shared/shard-part.ts";
+import type { ShardRequest } from "../../../shared/shard-request.ts";
+import type { RunResult } from "../../container/spec.ts";
+import {
+  type BuildLease,
+  type PackedBuild,
+  UnusableBuildError,
+  type WrittenBuild,
+} from "../../images/builds/build-layers.ts";
+import { packBuild } from "../../images/builds/packed-build.ts";
+import { digestOf } from "../../images/digest.ts";
+import { runContainer, type UnfinishedOutcome } from "../container.ts";
+import { type ContainerRunner, failed, type JobContext } from "../context.ts";
+import { containerResult, hasSucceeded } from "../result.ts";
+import type { ShardContainers } from "./containers.ts";
+
+/** Name under which a slot has what the set-up wrote. */
+const LAYER = "setup";
+
+/** What of each stream is in the result, in bytes. */
+const KEPT_BYTES = 16 * 1024;
+
+/** How the set-up ended. */
+export type Setup =
+  | { readonly kind: "set up"; readonly path: string; readonly layer: SharedLayer; readonly result: SetupResult }
+  | { readonly kind: "not set up"; readonly message: string; readonly result: SetupResult }
+  | UnfinishedOutcome;
+
+/**
+ * Sets up, or finds what doing so has made before.
+ * @param leases get the layer
+ */
+export async function setUp(
+  request: ShardRequest & { readonly setup: readonly string[] },
+  containers: ShardContainers,
+  slot: ContainerRunner,
+  context: JobContext,
+  leases: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Setup> {
+  const inputs = describeSetup(request, containers);
+  const shared = await findShared(inputs, context);
+  const attempted: { result?: RunResult; ending?: UnfinishedOutcome } = {};
+  await using resources = new AsyncDisposableStack();
+  const run = async (): Promise<WrittenBuild | PackedBuild | undefined> => {
+    if (shared !== undefined) {
+      const packed = await openShared(shared, context);
+      if (packed !== undefined) return packed;
+    }
+    resources.defer(() => slot.release(LAYER));
+    const [first = "", ...rest] = request.setup;
+    const streams = { keptBytes: KEPT_BYTES };
+    const spec = { ...containers.spec, command: [first, ...rest], keepLayerAs: LAYER, streams } as const;
+    const labels = { stage: "build", language: undefined, image: containers.image } as const;
+    const result = await runContainer(spec, labels, slot, context, signal);
+    if (result.kind !== "ended") {
+      attempted.ending = result;
+      return undefined;
+    }
+    attempted.result = result;
+    if (!hasSucceeded(result)) return undefined;
+    return {
+      ...(await slot.keptLayer(LAYER)),
+      bytesMax: spec.limits.diskBytes,
+      runtimeDirectories: [spec.workingDirectory],
+      note: JSON.stringify(containerResult(result)),
+    };
+  };
+  let lease: BuildLease | undefined;
+  let message = "the set-up has failed: see setup";
+  try {
+    lease = await context.builds.lease(inputs, run, signal);
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    if (!(error instanceof UnusableBuildError)) throw error;
+    message = `what the set-up wrote cannot be kept: ${error.message}`;
+  }
+  if (attempted.ending !== undefined) return attempted.ending;
+  if (lease === undefined) {
+    if (attempted.result === undefined) throw new Error("a set-up ended without a result");
+    return { kind: "not set up", message, result: { ...containerResult(attempted.result), cached: false } };
+  }
+  leases.use(lease);
+  const layer = shared ?? (await share(inputs, lease, context));
+  const result = JSON.parse(lease.note) as BuildResult;
+  return { kind: "set up", path: lease.path, layer, result: { ...result, cached: attempted.result === undefined } };
+}
+
+/** Gets the layer of a set-up for a part of the job, on whichever worker that is. @param leases get it */
+export async function leaseSetup(
+  layer: SharedLayer,
+  context: JobContext,
+  leases: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<{ readonly kind: "leased"; readonly path: string } | UnfinishedOutcome> {
+  try {
+    const lease = await context.builds.lease(layer.inputs, () => openShared(layer, context), signal);
+    if (lease === undefined) {
+      return failed("blob_unavailable", `blob ${layer.blob}, the layer of the job's set-up, is gone`, "worthwhile");
+    }
+    return { kind: "leased", path: leases.use(lease).path };
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    throw error;
+  }
+}
+
+/** A layer that others have shared, and that is held on from now. */
+async function findShared(inputs: string, { shards, blobs }: JobContext): Promise<SharedLayer | undefined> {
+  const layer = await shards.sharedLayer(inputs);
+  if (layer === undefined) return undefined;
+  const [isHeld] = await blobs.touch([layer.blob], shards.layerHolder(inputs));
+  return isHeld === true ? layer : undefined;
+}
+
+async function openShared(layer: SharedLayer, { blobs }: JobContext): Promise<PackedBuild | undefined> {
+  const content = await blobs.open(layer.blob);
+  if (content === undefined) return undefined;
+  return { archive: { digest: layer.blob, bytes: layer.bytes, content }, note: layer.note };
+}
+
+async function share(inputs: string, lease: BuildLease, { shards, blobs }: JobContext): Promise<SharedLayer> {
+  const { digest } = await blobs.put(packBuild(lease.path), shards.layerHolder(inputs));
+  const layer = { inputs, blob: digest, bytes: lease.bytes, note: lease.note };
+  await shards.share(layer);
+  return layer;
+}
+
+/** Everything that the result of a set-up depends on; of its limits only what it can see. */
+function describeSetup(request: ShardRequest, { spec, image }: ShardContainers): string {
+  const { environment, workingDirectory, user, files, limits } = spec;
+  return JSON.stringify({
+    image: image.digest,
+    layers: request.layers,
+    command: request.setup,
+    environment,
+    workingDirectory,
+    user,
+    contents: files.map(({ path, content, executable }) => [path, digestOf(content), executable]),
+    memoryBytes: limits.memoryBytes,
+    diskBytes: limits.diskBytes,
+  });
+}
