@@ -1,0 +1,120 @@
+/**
+ * Each layer of defence turned off, one at a time, and the same attacks each time, by root inside and by another user:
+ * what gets through is what nothing else holds. The table in SECURITY.md is this one.
+ */
+import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { chmod, mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadConfig } from "../../shared/config.ts";
+import { ImageStore } from "../../worker/images/store.ts";
+import { unpackLayer } from "../../worker/images/unpack/unpack-layer.ts";
+import { tarArchive } from "../support/tar.ts";
+import { ATTACK_NAMES, ATTACKS } from "./weakened/attacks.ts";
+import { type WeakeningName, weakenings } from "./weakened/weakenings.ts";
+
+/** What gets through when one thing is turned off: everything else is held by another layer. */
+const GETS_THROUGH: Readonly<Record<WeakeningName, readonly string[]>> = {
+  "the filter on system calls": ["making a user namespace", "using keyrings"],
+  "the user namespace": [],
+  "the dropping of capabilities": [],
+  no_new_privs: [],
+  "nosuid on mounts": [],
+  "nodev on mounts": ["using a device that the image ships"],
+  "read-only and masked /proc": [],
+  "the detaching of the old root": ["reading the machine's public files"],
+  "the network namespace": ["connecting to the machine's servers"],
+  "the process namespace": [],
+  "the IPC namespace": [],
+};
+
+const weakened = (name: string): string => join(import.meta.dirname, "weakened", name);
+const resources = new AsyncDisposableStack();
+let layer: string;
+let aim: string;
+
+beforeAll(async () => {
+  const directory = await mkdtempDisposable(join(tmpdir(), "longshore-depth-"));
+  resources.defer(() => directory.remove());
+  await chmod(directory.path, 0o755);
+  layer = join(directory.path, "layer");
+  await shipLayer(layer, join(directory.path, "layer.tar"));
+
+  const [open, secret] = ["public", "private"].map((name) => join(directory.path, name)) as [string, string];
+  await writeFile(open, "public", { mode: 0o644 });
+  await writeFile(secret, "private", { mode: 0o600 });
+  const server = createServer((socket) => socket.end()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  resources.defer(() => void server.close());
+  const address = server.address();
+  const port = address !== null && typeof address === "object" ? address.port : 0;
+  const [memory = ""] = /\d+/.exec(execFileSync("ipcmk", ["-M", "4096", "-p", "0600"], { encoding: "utf8" })) ?? [];
+  resources.defer(() => void execFileSync("ipcrm", ["-m", memory]));
+  aim = JSON.stringify({ public: open, private: secret, pid: process.pid, port, memory: Number(memory) });
+});
+afterAll(() => resources.disposeAsync());
+
+/** A layer as a hostile image could bring it, unpacked as any other: programs with rights, and a device. */
+async function shipLayer(directory: string, blob: string): Promise<void> {
+  const images = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
+  const image = await images.resolve("python");
+  const program = image?.layers.map(({ path }) => join(path, "usr/bin/cat")).find((path) => existsSync(path));
+  if (program === undefined) throw new Error("image python is not built: bash infra/setup.sh test");
+  const content = readFileSync(program);
+  // struct vfs_cap_data, revision 2, effective: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+  const capability = Buffer.from(Uint32Array.of(0x02000001, 0b110, 0, 0, 0).buffer);
+  const archive = tarArchive(
+    { name: "shipped/private", content: "private", mode: 0o600 },
+    { name: "shipped/zero", type: "3", device: [1, 5], mode: 0o666 },
+    { name: "shipped/set-user-id", content, mode: 0o4755 },
+    { name: "shipped/capable", content, mode: 0o755, pax: { "SCHILY.xattr.security.capability": capability } },
+  );
+  await writeFile(blob, archive);
+  await mkdir(directory, { mode: 0o755 });
+  const limits = { bytesMax: 2 ** 30, entriesMax: 100 };
+  const umask = process.umask(0);
+  const result = await unpackLayer({ blob, compression: "none", diffId: undefined, directory, limits });
+  process.umask(umask);
+  if (result.kind !== "unpacked") throw new Error(`the layer is ${result.kind}: ${result.reason}`);
+}
+
+/** Attacks that get through to either user where some layers are turned off. */
+async function getsThrough(names: readonly string[]): Promise<string[]> {
+  const { stdout, stderr } = await promisify(execFile)(
+    process.execPath,
+    ["--import", weakened("hooks.ts"), weakened("run.ts"), layer, ATTACKS, aim],
+    { env: { ...process.env, WEAKENINGS: JSON.stringify(names) }, encoding: "utf8" },
+  );
+  expect(stderr).toBe("");
+  const lines = new Set(stdout.split("\n"));
+  return ATTACK_NAMES.filter((name) => lines.has(name));
+}
+
+const names = Object.keys(weakenings) as WeakeningName[];
+
+test("nothing gets through where everything is as it is", async () => {
+  expect(await getsThrough([])).toEqual([]);
+});
+
+test("every attack gets through where nothing stands in its way, so that to fail says something", async () => {
+  // What a program's file capabilities are good for ends with the user namespace that they are of.
+  const inside = await getsThrough(names.filter((name) => name !== "the user namespace"));
+  const seen = new Set([...inside, ...(await getsThrough(names)), ...Object.values(GETS_THROUGH).flat()]);
+  expect(ATTACK_NAMES.filter((name) => !seen.has(name))).toEqual([]);
+});
+
+test.for(names)("without %s everything else holds", async (name) => {
+  expect(await getsThrough([name])).toEqual(GETS_THROUGH[name]);
+});
+
+test("SECURITY.md says the same", () => {
+  const table = readFileSync(join(import.meta.dirname, "../../SECURITY.md"), "utf8");
+  const rows = [...table.matchAll(/^\| (.+?) +\| (.+?) +\|$/gm)].map(([, ...cells]) => cells);
+  const expected = names.map((name) => [name, GETS_THROUGH[name].join(", ") || "nothing"]);
+  expect(rows).toEqual(expect.arrayContaining(expected));
+});

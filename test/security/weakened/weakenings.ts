@@ -1,0 +1,112 @@
+/**
+ * Containers with one layer of defence turned off, to see what the others hold by themselves. Only tests can have them:
+ * each is a change to the plan of a container, after the plan was made as ever.
+ */
+import { CLONE, MOUNT_ATTR, MS } from "../../../worker/linux/constants.ts";
+import { flags, words } from "../../../worker/container/plan/arguments.ts";
+import type { SlotFacts } from "../../../worker/container/plan/facts.ts";
+import { type Argument, type Step, writeSteps } from "../../../worker/container/plan/step.ts";
+
+/** Changes the steps of a plan. */
+type Weakening = (steps: readonly Step[], slot: SlotFacts) => Step[];
+
+export const weakenings = {
+  "the filter on system calls": without(({ purpose }) => purpose === "seccomp"),
+  "the user namespace": without(({ purpose, call }) => purpose === "user ids" && call === "setns"),
+  "the dropping of capabilities": without(
+    ({ call, arguments: [operation] }) => call === "capset" || nameOf(operation) === "PR_CAPBSET_DROP",
+  ),
+  no_new_privs: without(({ arguments: [operation] }) => nameOf(operation) === "PR_SET_NO_NEW_PRIVS"),
+  "nosuid on mounts": withoutAttribute(MOUNT_ATTR.MOUNT_ATTR_NOSUID, MS.MS_NOSUID),
+  "nodev on mounts": withoutAttribute(MOUNT_ATTR.MOUNT_ATTR_NODEV, MS.MS_NODEV),
+  "read-only and masked /proc": (steps, slot) => {
+    // The masks are what is mounted over it.
+    const kept = without(({ purpose, call, arguments: [first] }) => {
+      const isOfMask =
+        call === "open_tree" || (call === "openat" && typeof first === "object") || isMoveOfMask(call, first);
+      return purpose === "proc" && isOfMask;
+    })(steps, slot);
+    return change(kept, ({ purpose, call }) => purpose === "proc" && call === "fsmount", MOUNT_ATTR.MOUNT_ATTR_RDONLY);
+  },
+  "the detaching of the old root": without(({ purpose, call }) => purpose === "pivot_root" && call === "umount2"),
+  "the network namespace": (steps, slot) => {
+    const added: Step[] = [];
+    writeSteps(added, "launcher", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
+    const first = steps.findIndex(({ actor }) => actor === "launcher");
+    return steps.toSpliced(first, 0, ...added);
+  },
+  "the process namespace": withoutNamespace(CLONE.CLONE_NEWPID),
+  "the IPC namespace": withoutNamespace(CLONE.CLONE_NEWIPC),
+} as const satisfies Record<string, Weakening>;
+
+/** What of a container can be turned off. */
+export type WeakeningName = keyof typeof weakenings;
+
+/** Turns off all that is named, one after the other. @throws {RangeError} for a name that there is not */
+export function weaken(names: readonly string[], steps: readonly Step[], slot: SlotFacts): readonly Step[] {
+  return names.reduce((weakened, name) => {
+    if (!isWeakening(name)) throw new RangeError(`there is no weakening ${name}`);
+    return weakenings[name](weakened, slot);
+  }, steps);
+}
+
+function isWeakening(name: string): name is WeakeningName {
+  return Object.hasOwn(weakenings, name);
+}
+
+function without(isLeftOut: (step: Step) => boolean): Weakening {
+  return (steps) => steps.filter((step) => !isLeftOut(step));
+}
+
+function nameOf(argument: Argument | undefined): string | undefined {
+  return typeof argument === "object" && argument.kind === "constant" ? argument.text : undefined;
+}
+
+/** The mount of /proc itself was made by fsmount, those of its masks by open_tree. */
+function isMoveOfMask(call: Step["call"], mount: Argument | undefined): boolean {
+  return (
+    call === "move_mount" && typeof mount === "object" && mount.kind === "result" && mount.step.call === "open_tree"
+  );
+}
+
+/** All mounts of a container without an attribute, given as fsmount(2) and as mount(2) have it. */
+function withoutAttribute(attribute: number, mountFlag: number): Weakening {
+  return (steps) => {
+    change(steps, ({ call }) => call === "mount", mountFlag);
+    return change(steps, ({ call }) => call === "fsmount", attribute);
+  };
+}
+
+function withoutNamespace(flag: number): Weakening {
+  return (steps) => {
+    const clone = steps.find(({ call, actor }) => call === "clone3" && actor === "launcher");
+    const [structure, ...others] = clone?.arguments ?? [];
+    if (clone === undefined || typeof structure !== "object" || structure.kind !== "words") throw noSuchStep();
+    const [first, ...rest] = structure.words;
+    if (typeof first !== "bigint") throw noSuchStep();
+    exchangeArguments(clone, [words(structure.text, first & ~BigInt(flag), ...rest), ...others]);
+    return [...steps];
+  };
+}
+
+/** Clears a bit of the constants among the arguments of some steps. */
+function change(steps: readonly Step[], isMeant: (step: Step) => boolean, bit: number): Step[] {
+  for (const step of steps.filter(isMeant)) {
+    const cleared = step.arguments.map((argument) =>
+      typeof argument === "object" && argument.kind === "constant" && argument.text.includes("_NO")
+        ? { ...argument, value: BigInt(argument.value) & ~BigInt(bit) }
+        : argument,
+    );
+    exchangeArguments(step, cleared);
+  }
+  return [...steps];
+}
+
+/** In place: other steps, and the plan, name this one by its identity. */
+function exchangeArguments(step: Step, replacement: readonly Argument[]): void {
+  Object.assign(step, { arguments: replacement });
+}
+
+function noSuchStep(): Error {
+  return new Error("the plan has no step that could be weakened so");
+}
