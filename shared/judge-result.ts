@@ -91,6 +91,13 @@ export const judgeResultSchema = z
   })
   .meta({ id: "JudgeResult" });
 
+/** Data of the event `case`: what became of one of them. */
+export const caseEventSchema = caseResultSchema
+  .pick({ name: true, group: true, verdict: true, points: true, pointsMax: true, message: true })
+  .extend(judgeUsageSchema.shape)
+  .meta({ id: "CaseEvent", description: "data of the event `case`, told in the order of the request" });
+
+export type CaseEvent = z.infer<typeof caseEventSchema>;
 export type JudgeUsage = z.infer<typeof judgeUsageSchema>;
 export type JudgeCaseResult = z.infer<typeof caseResultSchema>;
 export type JudgeGroupResult = z.infer<typeof groupResultSchema>;

@@ -10,7 +10,7 @@
  */
 import { join } from "node:path";
 import type { JudgeProgram, JudgeRequest } from "../../shared/judge-request.ts";
-import type { JudgeBuild, JudgeCaseResult, JudgeResult, Verdict } from "../../shared/judge-result.ts";
+import type { CaseEvent, JudgeBuild, JudgeCaseResult, JudgeResult, Verdict } from "../../shared/judge-result.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
 import { CaseFiles } from "./judge/case-files.ts";
 import { skippedResult } from "./judge/case-result.ts";
@@ -96,7 +96,7 @@ function chooseRunner(
 }
 
 /** What those who watch a job are told of a case. */
-function progressOf({ name, group, verdict, points, pointsMax, message, usage }: JudgeCaseResult) {
+function progressOf({ name, group, verdict, points, pointsMax, message, usage }: JudgeCaseResult): CaseEvent {
   return { name, group, verdict, points, pointsMax, message, ...usage };
 }
 

@@ -3,6 +3,8 @@ import * as z from "zod";
 import { encodeContent } from "../../../shared/content.ts";
 import type { Job } from "../../../shared/job.ts";
 import { jobIdSchema, jobStates } from "../../../shared/job.ts";
+import { caseEventSchema } from "../../../shared/judge-result.ts";
+import { shardEventSchema } from "../../../shared/shard-result.ts";
 import { outputStreams, progressNames, type OutputStreamName, type ProgressEvent } from "../../../shared/job-events.ts";
 
 /** One event; `data` is put into JSON. */
@@ -31,8 +33,14 @@ const outputSchema = z
     description: `data of the events ${outputStreams.map((name) => `\`${name}\``).join(", ")}`,
   });
 
-/** What the OpenAPI document says of the data of events; those of progress and the result have their kind's form. */
-export const eventDataSchema = z.union([stateSchema, outputSchema, z.looseObject({})]);
+/** What the OpenAPI document says of the data of events; the result has its kind's form, without what was told. */
+export const eventDataSchema = z.union([
+  stateSchema,
+  outputSchema,
+  caseEventSchema,
+  shardEventSchema,
+  z.looseObject({}).meta({ description: "data of the event `result`" }),
+]);
 
 export const eventsDescription = [
   "Server-sent events, from the beginning, or from behind the Last-Event-ID:",
