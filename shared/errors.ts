@@ -61,6 +61,7 @@ export const errorTable = {
   blob_refused: { status: null, message: "a blob of the job's layers is no tar that may be unpacked" },
   volume_unavailable: { status: null, message: "the worker cannot mount a volume of the job's" },
   setup_failed: { status: null, message: "the container could not be set up" },
+  container_lost: { status: null, message: "the container was ended by something outside of it" },
   worker_lost: {
     status: null,
     message: "the workers that ran the job were lost, as often as LONGSHORE_ATTEMPTS allows",

@@ -96,6 +96,8 @@ export class StepContainers implements StepRunner, AsyncDisposable {
         case "canceled":
           signal.throwIfAborted();
           throw new Error("the step was canceled");
+        case "interrupted":
+          throw new Error(`the step's container was ended from outside: ${result.reason}`);
         case "failed":
           throw new Error(`the step's container could not be made: ${result.purpose}: ${result.call}: ${result.errno}`);
         default:

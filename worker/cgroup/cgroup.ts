@@ -80,6 +80,11 @@ export interface Cgroup extends Disposable {
    * first of them twice).
    */
   oomKills(): number;
+  /**
+   * Whether memory ran out within the limit of this cgroup. With {@link oomKills} and without this, it ran out in a cgroup
+   * above it, or on the machine.
+   */
+  hasReachedMemoryLimit(): boolean;
   usage(): CgroupUsage;
   /** Sends SIGKILL to every process in it, also to stopped ones and those forked meanwhile. Does not wait for them. */
   kill(): void;

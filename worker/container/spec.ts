@@ -208,5 +208,12 @@ export interface Canceled {
   readonly kind: "canceled";
 }
 
+/** Something outside ended the container before its program had ended: what that would have done nobody knows. */
+export interface Interrupted {
+  readonly kind: "interrupted";
+  /** `init killed`: somebody with power over the machine did; `no memory`: not that of its own limit, but all there is. */
+  readonly reason: "init killed" | "no memory";
+}
+
 /** What a slot answers to a {@link ContainerSpec}. */
-export type ContainerResult = RunResult | SetupFailure | Canceled;
+export type ContainerResult = RunResult | SetupFailure | Interrupted | Canceled;

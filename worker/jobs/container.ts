@@ -1,6 +1,7 @@
 import { traceStage } from "../../shared/trace.ts";
 import type { OutputWatch } from "../container/output-watch.ts";
-import type { ContainerSpec, RunResult, SetupFailure } from "../container/spec.ts";
+import { errorTable } from "../../shared/errors.ts";
+import type { ContainerSpec, Interrupted, RunResult, SetupFailure } from "../container/spec.ts";
 import type { StoredImage } from "../images/store.ts";
 import {
   type ContainerReport,
@@ -39,12 +40,23 @@ export async function runContainer(
       return result;
     case "failed":
       return setupFailed(result, spec, stage);
+    case "interrupted":
+      return failed(
+        "container_lost",
+        `${errorTable.container_lost.message}: ${interruptions[result.reason]}`,
+        "worthwhile",
+      );
     case "canceled":
       return result;
     default:
       return result satisfies never;
   }
 }
+
+const interruptions: Readonly<Record<Interrupted["reason"], string>> = {
+  "init killed": "its first process was killed",
+  "no memory": "the worker's machine, or its cgroup, had no memory left",
+};
 
 /** That a file cannot be put where the request wants it is no fault of ours, and another attempt would end like it. */
 function setupFailed(failure: SetupFailure, spec: ContainerSpec, stage: ContainerReport["stage"]): FailedOutcome {

@@ -1,10 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { detectCgroups } from "../../../worker/cgroup/detect.ts";
-import { TestSlot, text } from "../../support/container.ts";
+import { MiB, TestSlot, text } from "../../support/container.ts";
 
 let slot: TestSlot;
 beforeAll(async () => {
@@ -34,6 +43,16 @@ async function leftovers() {
   };
 }
 
+/** The first process of the container that runs, as the machine counts. */
+function initOf(worker: string): number {
+  for (const file of cgroupRoots().flatMap((root) => globSync(`${root}/longshore/${worker}/*/cgroup.procs`))) {
+    for (const pid of readFileSync(file, "utf8").split("\n").filter(Boolean)) {
+      if (/^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return Number(pid);
+    }
+  }
+  throw new Error("no container runs");
+}
+
 describe("a container", () => {
   it("leaves no process, cgroup, mount or descriptor behind, however it ends", async () => {
     await slot.bash("true");
@@ -50,6 +69,30 @@ describe("a container", () => {
     expect(await slot.bash("exit 42")).toMatchObject({ outcome: "exited", exitCode: 42, signal: null });
     expect(await slot.bash("kill -TERM $$")).toMatchObject({ outcome: "signaled", exitCode: null, signal: "SIGTERM" });
     expect(await slot.python("import os; os.abort()")).toMatchObject({ outcome: "signaled", signal: "SIGABRT" });
+  });
+
+  it("has no result when its first process is killed from outside", async () => {
+    const ending = slot.attempt(slot.spec(["sleep", "100"]));
+    const init = await vi.waitFor(() => initOf(slot.worker));
+    process.kill(init, "SIGKILL");
+    expect(await ending).toEqual({ kind: "interrupted", reason: "init killed" });
+    expect(await slot.bash("echo next")).toMatchObject({ outcome: "exited" });
+  });
+
+  it("has no result when it is killed for memory that others have used up", async () => {
+    const layout = detectCgroups();
+    const [root, file] =
+      layout.version === 1 ? [layout.directories.memory, "memory.limit_in_bytes"] : [layout.directory, "memory.max"];
+    const limit = join(root, "longshore", slot.worker, file);
+    const before = readFileSync(limit, "utf8");
+    writeFileSync(limit, String(24 * MiB));
+    try {
+      const spec = slot.spec(["bash", "-c", "head -c 100000000 /dev/zero | tail -n 1"]);
+      expect(await slot.attempt(spec)).toEqual({ kind: "interrupted", reason: "no memory" });
+    } finally {
+      writeFileSync(limit, before);
+    }
+    expect(await slot.bash("echo next")).toMatchObject({ outcome: "exited" });
   });
 
   it("reports a command that is not there, and one that cannot be executed, as a shell would", async () => {

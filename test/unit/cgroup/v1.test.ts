@@ -156,6 +156,17 @@ describe("a v1 hierarchy", () => {
     expect(cgroup.oomKills()).toBe(3);
   });
 
+  test("tells its own want of memory from that of a cgroup above it", () => {
+    const { tree, cgroups } = separateMounts();
+    using _ = tree;
+    cgroups.prepare();
+    const cgroup = cgroups.create("c1", limits);
+    tree.count("memory/service/longshore/w1/c1/memory.max_usage_in_bytes", String(limits.memoryBytes / 2));
+    expect(cgroup.hasReachedMemoryLimit()).toBe(false);
+    tree.count("memory/service/longshore/w1/c1/memory.max_usage_in_bytes", String(limits.memoryBytes - 4096));
+    expect(cgroup.hasReachedMemoryLimit()).toBe(true);
+  });
+
   test("keeps system time within the total, of which ticks may count more than there was", () => {
     const { tree, cgroups } = separateMounts();
     using _ = tree;

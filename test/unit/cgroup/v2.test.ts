@@ -143,6 +143,7 @@ describe("a v2 hierarchy", () => {
       oomKills: 4,
       processLimitHits: 0,
     });
+    expect(cgroup.hasReachedMemoryLimit()).toBe(true);
     tree.count("own/longshore/w1/c1/pids.peak", "11\n");
     tree.count("own/longshore/w1/c1/pids.events", "max 6\n");
     expect(cgroup.usage()).toMatchObject({ processesPeak: 11, processLimitHits: 6 });

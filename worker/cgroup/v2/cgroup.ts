@@ -3,7 +3,7 @@ import type { CgroupFiles } from "../files.ts";
 import { readProcesses } from "../pids.ts";
 import { removeCgroup } from "../removal.ts";
 import { readCpuTimes } from "./cpu.ts";
-import { readFileCache, readMemoryPeak, readOomKills } from "./memory.ts";
+import { readFileCache, readMemoryPeak, readMemoryShortages, readOomKills } from "./memory.ts";
 
 /** Kills every process in a cgroup and below it, all at once, also those being forked (Linux 5.14). */
 export function killCgroup(files: CgroupFiles, directory: string): void {
@@ -30,6 +30,10 @@ export class V2Cgroup implements Cgroup {
 
   oomKills(): number {
     return readOomKills(this.#files, this.#directory);
+  }
+
+  hasReachedMemoryLimit(): boolean {
+    return readMemoryShortages(this.#files, this.#directory) > 0;
   }
 
   usage(): CgroupUsage {

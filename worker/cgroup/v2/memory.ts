@@ -23,6 +23,11 @@ export function readFileCache(files: CgroupFiles, directory: string): number {
   return Math.max(0, fieldOf(text, "file") - fieldOf(text, "shmem"));
 }
 
+/** How often memory ran out at the limit, with no other memory left to be given up. */
+export function readMemoryShortages(files: CgroupFiles, directory: string): number {
+  return fieldOf(files.read(`${directory}/memory.events`), "oom");
+}
+
 /** Processes killed for want of memory. */
 export function readOomKills(files: CgroupFiles, directory: string): number {
   return fieldOf(files.read(`${directory}/memory.events`), "oom_kill");

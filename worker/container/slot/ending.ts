@@ -3,7 +3,8 @@ import { errnoName, signalName } from "../../linux/errno.ts";
 import type { StepFailure } from "../interpret.ts";
 import type { Plan } from "../plan/plan.ts";
 import { SIGNAL } from "../../linux/constants.ts";
-import type { ContainerSpec, Outcome } from "../spec.ts";
+import type { Cgroup } from "../../cgroup/cgroup.ts";
+import type { ContainerSpec, Interrupted, Outcome } from "../spec.ts";
 import type { Inspection } from "./launcher.ts";
 import type { EndedBy } from "./supervise.ts";
 
@@ -13,8 +14,32 @@ export type CommandEnding =
 
 /** How the command ended, as init saw it; init itself killed with all the rest leaves no status but its own. */
 export function readEnding(plan: Plan, inspection: Inspection): CommandEnding {
-  const reaped = inspection.room(plan.rooms.ended).getBigInt64(0, true) !== 0n;
-  return reaped ? readStatus(inspection.room(plan.rooms.status).getInt32(0, true)) : KILLED;
+  return hasReaped(plan, inspection) ? readStatus(inspection.room(plan.rooms.status).getInt32(0, true)) : KILLED;
+}
+
+/** Whether init lived to see the command's end. */
+function hasReaped(plan: Plan, inspection: Inspection): boolean {
+  return inspection.room(plan.rooms.ended).getBigInt64(0, true) !== 0n;
+}
+
+/**
+ * What ended a container from outside, if something did: init was killed and not by the slot, which nobody inside can do
+ * (pid_namespaces(7)), or processes were killed for memory that is not the container's to use up.
+ */
+export function findInterruption(
+  endedBy: EndedBy,
+  cgroup: Cgroup,
+  plan: Plan,
+  inspection: Inspection,
+): Interrupted | undefined {
+  if (endedBy === "no memory") return { kind: "interrupted", reason: "no memory" };
+  if (endedBy !== undefined) return undefined;
+  if (cgroup.oomKills() > 0) {
+    return cgroup.hasReachedMemoryLimit() ? undefined : { kind: "interrupted", reason: "no memory" };
+  }
+  return hasReaped(plan, inspection) || inspection.failure !== undefined
+    ? undefined
+    : { kind: "interrupted", reason: "init killed" };
 }
 
 const KILLED: CommandEnding = { kind: "signaled", signal: SIGNAL.SIGKILL };
@@ -47,7 +72,7 @@ export function commandFailure(
 
 /** Everything that decides the outcome of a run. */
 export interface Evidence {
-  readonly endedBy: Exclude<EndedBy, "canceled">;
+  readonly endedBy: Exclude<EndedBy, "canceled" | "no memory">;
   readonly command: CommandEnding;
   readonly cpuTimeExceeded: boolean;
   readonly oomKills: number;

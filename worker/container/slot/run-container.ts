@@ -14,7 +14,7 @@ import { type Plan, planContainer } from "../plan/plan.ts";
 import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../spec.ts";
 import { collectOutputs, type OutputTree } from "./collect.ts";
 import type { SlotContext } from "./context.ts";
-import { commandFailure, decideOutcome, describeEnding, isFull, readEnding } from "./ending.ts";
+import { commandFailure, decideOutcome, describeEnding, findInterruption, isFull, readEnding } from "./ending.ts";
 import { execute, type Execution, type MainThread } from "./execute.ts";
 import type { RunRequest } from "./run-request.ts";
 import { traceExecution, tracePhase } from "./trace.ts";
@@ -55,6 +55,8 @@ export function runContainer(
     if (execution.endedBy === "canceled") return { kind: "canceled" };
     const broken = execution.inspection.failure;
     if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan, broken);
+    const interruption = findInterruption(execution.endedBy, cgroup, plan, execution.inspection);
+    if (interruption !== undefined) return interruption;
     tracePhase("reap");
     traceExecution(plan, execution.inspection);
 
@@ -112,7 +114,7 @@ function report(
   beganMs: number,
 ): RunResult {
   const { inspection, endedBy, stdout, stderr } = execution;
-  if (endedBy === "canceled") throw new RangeError("a canceled container has no result");
+  if (endedBy === "canceled" || endedBy === "no memory") throw new RangeError(`a container has no result: ${endedBy}`);
   const endMs = monotonicMs();
   const used = cgroup.usage();
   tracePhase("usage");

@@ -5,8 +5,9 @@ import type { OutputFeed } from "./output-feed.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { OutputCollector } from "./streams.ts";
 
-/** Why the slot ended a container; undefined when it ended by itself. */
-export type EndedBy = "output_limit" | "wall_limit" | "cpu_limit" | "memory_limit" | "canceled" | undefined;
+/** Why the slot ended a container; undefined when it ended by itself. `no memory`: not by its own limit. */
+export type EndedBy =
+  "output_limit" | "wall_limit" | "cpu_limit" | "memory_limit" | "no memory" | "canceled" | undefined;
 
 /** A container that runs. */
 export interface Supervised {
@@ -74,7 +75,7 @@ export function supervise(container: Supervised): EndedBy {
     if (performance.now() >= deadline) end("wall_limit");
     else if (performance.now() >= nextLook) {
       const left = limits.cpuTimeMs - cgroup.cpuTimeNs() / 1e6;
-      if (cgroup.oomKills() > 0) end("memory_limit");
+      if (cgroup.oomKills() > 0) end(cgroup.hasReachedMemoryLimit() ? "memory_limit" : "no memory");
       else if (left <= 0) end("cpu_limit");
       nextLook = performance.now() + Math.max(1, Math.min(LOOK_MS, left / limits.cpus));
     }
