@@ -64,11 +64,15 @@ export function defineTarget<Value>({ name, runs, values, open }: Definition<Val
   };
 }
 
+const SHOWN_CHARACTERS = 2000;
+
 /** What fast-check says of a value, and what the check said. */
 function describeFinding<Values>(details: fc.RunDetails<Values>): string | undefined {
   if (!details.failed) return undefined;
   const reason = details.errorInstance instanceof Error ? details.errorInstance.stack : String(details.errorInstance);
-  return `${fc.stringify(details.counterexample)}\n${reason}\npath ${details.counterexamplePath ?? ""}`;
+  // Archives are long, and the seed has them.
+  const value = fc.stringify(details.counterexample).slice(0, SHOWN_CHARACTERS);
+  return `${value}\n${reason}\npath ${details.counterexamplePath ?? ""}`;
 }
 
 /** Passes over an error of the kinds that say that a value was refused; throws any other one. */

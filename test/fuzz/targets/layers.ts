@@ -7,7 +7,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import type { Compression } from "../../../worker/images/oci.ts";
 import type { Relocation } from "../../../worker/images/unpack/relocation.ts";
-import { unpackLayer, type UnpackTask } from "../../../worker/images/unpack/unpack-layer.ts";
+import { unpackLayer, type UnpackResult } from "../../../worker/images/unpack/unpack-layer.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { archives } from "../archive-values.ts";
 import { defineTarget } from "../target.ts";
@@ -34,7 +34,11 @@ async function openPlace(resources: AsyncDisposableStack) {
   writeFileSync(join(place.path, "outside"), "untouched");
   mkdirSync(join(place.path, "etc"));
 
-  async function unpack(archive: Buffer, compression: Compression, relocation?: Relocation): Promise<UnpackTask> {
+  async function unpack(
+    archive: Buffer,
+    compression: Compression,
+    relocation?: Relocation,
+  ): Promise<UnpackResult["kind"]> {
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { mode: 0o755 });
     writeFileSync(blob, COMPRESS[compression](archive));
@@ -44,13 +48,13 @@ async function openPlace(resources: AsyncDisposableStack) {
     if (result.kind === "failed") throw new Error(`it is taken for the host's fault: ${result.reason}`);
     const after = surroundings();
     if (after !== before) throw new Error(`something changed outside:\n${before}\n${after}`);
-    return task;
+    return result.kind;
   }
 
   function surroundings(): string {
     return ["outside", "etc"].map((name) => `${name}\n${listTree(join(place.path, name)).join("\n")}`).join("\n");
   }
-  return unpack;
+  return { directory, unpack };
 }
 
 export const layers = defineTarget({
@@ -58,7 +62,7 @@ export const layers = defineTarget({
   runs: 150,
   values: fc.record({ archive: archives, compression: compressions }),
   async open(resources) {
-    const unpack = await openPlace(resources);
+    const { unpack } = await openPlace(resources);
     return async ({ archive, compression }) => {
       await unpack(archive, compression);
     };
@@ -70,10 +74,12 @@ export const inputLayers = defineTarget({
   runs: 150,
   values: fc.record({ archive: archives, compression: compressions }),
   async open(resources) {
-    const unpack = await openPlace(resources);
+    const { directory, unpack } = await openPlace(resources);
     const parents = [{ uid: 0, gid: 0, mode: 0o755 }];
     return async ({ archive, compression }) => {
-      const { directory } = await unpack(archive, compression, { path: "srv/work", parents, owner: OWNER });
+      const kind = await unpack(archive, compression, { path: "srv/work", parents, owner: OWNER });
+      // What was refused in the middle is removed by whoever had it unpacked.
+      if (kind !== "unpacked") return;
       for (const [above, only] of [
         [directory, "srv"],
         [join(directory, "srv"), "work"],
