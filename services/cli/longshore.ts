@@ -15,13 +15,10 @@ import { runCommand } from "./commands/run.ts";
 import { startCommand } from "./commands/start.ts";
 import { workersCommand } from "./commands/workers.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { endWithReader } from "./interruption.ts";
 import { reportError } from "./report.ts";
 
-// A reader that went away, as in `longshore run … | head`, is the end of the job, not a fault.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(exitCodes.success);
-});
+endWithReader();
 
 const separator = process.argv.indexOf("--");
 const own = separator < 0 ? process.argv : process.argv.slice(0, separator);

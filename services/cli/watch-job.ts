@@ -1,6 +1,7 @@
 import type { Job } from "../../shared/job.ts";
 import type { Client } from "./client.ts";
 import type { ServerSentEvent } from "./event-stream.ts";
+import { Interruption } from "./interruption.ts";
 import { report } from "./report.ts";
 
 /** How long a canceled job may take to say so, in milliseconds. */
@@ -12,17 +13,13 @@ export async function followJob(
   id: string,
   onEvent: (event: ServerSentEvent) => void,
 ): Promise<"finished" | "interrupted"> {
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  using interruption = new Interruption();
   try {
-    for await (const event of client.events(id, undefined, interrupted.signal)) onEvent(event);
+    for await (const event of client.events(id, undefined, interruption.signal)) onEvent(event);
     return "finished";
   } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
+    if (!interruption.signal.aborted) throw error;
     return "interrupted";
-  } finally {
-    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
 }
 

@@ -8,6 +8,7 @@ import { limitNames, limitTable } from "../../../shared/limits.ts";
 import { createClient } from "../client.ts";
 import { exitCodeOf } from "../exit-codes.ts";
 import { RunFollower } from "../follow-run.ts";
+import { Interruption } from "../interruption.ts";
 import { report } from "../report.ts";
 import { printEnding } from "../print-job.ts";
 import { collect, limitOption } from "../request-options.ts";
@@ -62,23 +63,19 @@ async function run(config: Config, files: string[], options: Options, programWor
   const { id } = await client.submit({ ...request, stdin: encodeContent(stdin) });
 
   const follower = new RunFollower(client, id);
+  using interruption = new Interruption();
   const finished = async (signal: AbortSignal) => {
-    if (options.json !== true) await follower.follow(signal);
+    if (options.json !== true && interruption.isHeard) await follower.follow(signal);
     return await client.finished(id, signal);
   };
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   let ended;
   try {
-    ended = await finished(interrupted.signal);
+    ended = await finished(interruption.signal);
   } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
+    if (!interruption.signal.aborted) throw error;
     report(`canceling job ${id}`);
     await client.cancel(id);
     ended = await finished(AbortSignal.timeout(10_000));
-  } finally {
-    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
 
   const job = asRunJob(ended);
