@@ -111,9 +111,9 @@ export class StepContainers implements StepRunner, AsyncDisposable {
 }
 
 function specOf(request: StepRequest, outputDescriptor: number, wallTimeMs: number): ContainerSpec {
-  const { work, user, layers, scratchDirectory } = request;
+  const { work, user, lowerDirs, scratchDirectory } = request;
   return {
-    layers: layers.map(({ path }) => ({ kind: "directory", path })),
+    layers: lowerDirs.map((path) => ({ kind: "directory", path })),
     rootfs: "writable",
     command: work.command,
     environment: { ...work.proxies, HOME: user.home, ...work.environment },

@@ -45,7 +45,7 @@ export class TestSlot implements AsyncDisposable {
     const store = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
     const stored = await store.resolve(image);
     if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);
-    const layers = stored.layers.map(({ path }): Layer => ({ kind: "directory", path }));
+    const layers = stored.lowerDirs.map((path): Layer => ({ kind: "directory", path }));
     return new TestSlot(slot, worker, layers, resources.move());
   }
 

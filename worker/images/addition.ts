@@ -15,6 +15,7 @@ import { type Digest, digestOf, hexOf } from "./digest.ts";
 import type { StoredLayer } from "./layers.ts";
 import { FileLock } from "./lock.ts";
 import { compressionOf, type Descriptor, imageConfig, imageManifest, parseDocument } from "./oci.ts";
+import type { ImageOrigin } from "./references.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
 import { LAYER_LIMITS, LAYERS_MAX, type LayerLimits } from "./unpack/limits.ts";
 import { unpackInThread } from "./unpack/pool.ts";
@@ -68,9 +69,15 @@ export class ImageAddition implements AsyncDisposable {
 
   /**
    * Names an image whose layers have been added; its digest is that of `manifestBytes`.
+   * @param origin `made`, unless it can be had from a registry again
    * @throws {ImageRefusedError} when the documents do not describe an image of layers that are here
    */
-  async addImage(reference: string, manifestBytes: Uint8Array, configBytes: Uint8Array): Promise<StoredImage> {
+  async addImage(
+    reference: string,
+    manifestBytes: Uint8Array,
+    configBytes: Uint8Array,
+    origin: ImageOrigin = "made",
+  ): Promise<StoredImage> {
     const manifest = refuseOnThrow("the manifest", () => parseDocument(imageManifest, manifestBytes));
     const config = refuseOnThrow("the configuration", () => parseDocument(imageConfig, configBytes));
     const diffIds = config.rootfs.diff_ids;
@@ -92,8 +99,8 @@ export class ImageAddition implements AsyncDisposable {
     }
     await this.#store.blobs.put(configBytes);
     const digest = await this.#store.blobs.put(manifestBytes);
-    await this.#store.references.set(reference, digest);
-    return { reference, digest, manifest, config, layers };
+    await this.#store.references.set(reference, digest, origin);
+    return { reference, digest, manifest, config, layers, lowerDirs: await this.#store.stack(layers) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,14 +120,11 @@ export class ImageAddition implements AsyncDisposable {
       const isBlobHere = await blobs.has(descriptor.digest);
       if (!isBlobHere) await receiveBlob(await open(), descriptor, blob, signal);
       const present = await layers.get(diffId);
-      let bytes = present?.bytes ?? 0;
-      if (present === undefined) {
-        await mkdir(tree, { mode: 0o755 });
-        const path = isBlobHere ? blobs.pathOf(descriptor.digest) : blob;
-        bytes = await this.#unpack({ descriptor, diffId, path, tree }, limits ?? LAYER_LIMITS, signal);
-      }
+      const path = isBlobHere ? blobs.pathOf(descriptor.digest) : blob;
+      const unpacked =
+        present ?? (await this.#unpack({ descriptor, diffId, path, tree }, limits ?? LAYER_LIMITS, signal));
       if (!isBlobHere) await blobs.adopt(blob, descriptor.digest);
-      return present ?? (await layers.adopt(tree, diffId, { bytes, blob: descriptor }));
+      return present ?? (await layers.adopt(tree, diffId, { ...unpacked, blob: descriptor }));
     } finally {
       await rm(blob, { force: true });
       await rm(tree, { recursive: true, force: true });
@@ -131,13 +135,14 @@ export class ImageAddition implements AsyncDisposable {
     layer: { descriptor: Descriptor; diffId: Digest; path: string; tree: string },
     limits: LayerLimits,
     signal: AbortSignal | undefined,
-  ): Promise<number> {
+  ): Promise<Pick<StoredLayer, "bytes" | "impliedDirectories">> {
     const { descriptor, diffId, path: blob, tree: directory } = layer;
+    await mkdir(directory, { mode: 0o755 });
     const compression = compressionOf(descriptor.mediaType);
     const result = await unpackInThread({ blob, compression, diffId, directory, limits }, signal);
     switch (result.kind) {
       case "unpacked":
-        return result.bytes;
+        return { bytes: result.bytes, impliedDirectories: result.impliedDirectories };
       case "refused":
         throw new ImageRefusedError(`layer ${descriptor.digest} is refused: ${result.reason}`);
       case "failed":

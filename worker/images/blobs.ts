@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Digest, digestOf, hexOf, isDigest } from "./digest.ts";
-import { syncDirectory, writeFileDurably } from "./durable.ts";
+import { removeTemporaries, syncDirectory, writeFileDurably } from "./durable.ts";
 import { collectingYoungGarbage } from "./young-garbage.ts";
 
 /** Identity of a blob. */
@@ -77,6 +77,11 @@ export class BlobStore {
 
   async remove(digest: Digest): Promise<void> {
     await rm(this.pathOf(digest), { force: true });
+  }
+
+  /** Removes what a process left that was killed. To be called while nobody adds content. */
+  async removeLeftovers(): Promise<void> {
+    await removeTemporaries(this.#directory);
   }
 
   pathOf(digest: Digest): string {

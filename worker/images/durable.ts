@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Makes renames and new names in `directory` survive a power cut. */
@@ -26,4 +26,11 @@ export async function writeFileDurably(path: string, content: string | Uint8Arra
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** Removes what {@link writeFileDurably} left when its process was killed. To be called while nobody writes there. */
+export async function removeTemporaries(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(".")) await rm(join(directory, name), { recursive: true, force: true });
+  }
 }

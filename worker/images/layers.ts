@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promi
 import { join } from "node:path";
 import * as z from "zod";
 import { type Digest, hexOf, isDigest } from "./digest.ts";
-import { syncDirectory, writeFileDurably } from "./durable.ts";
+import { removeTemporaries, syncDirectory, writeFileDurably } from "./durable.ts";
 import { describeLayer } from "./layer-tar.ts";
 import { type Descriptor, descriptor } from "./oci.ts";
 import { runCommand } from "./process.ts";
@@ -17,21 +17,27 @@ export interface StoredLayer {
   readonly bytes: number;
   /** The blob that it was unpacked from, which the store keeps. Layers that were made here have none. */
   readonly blob?: Descriptor | undefined;
+  /** Directories that its archive has no entry of, see `implied-parents.ts`. None if undefined. */
+  readonly impliedDirectories?: number | undefined;
   /** What whoever made it wants to know of it later; not read here. */
   readonly note?: string | undefined;
 }
 
+/** A record lies beside its layer's directory. */
+const RECORD_SUFFIX = ".json";
+
 const layerRecord = z.object({
   bytes: z.int().nonnegative(),
   blob: descriptor.optional(),
+  impliedDirectories: z.int().nonnegative().optional(),
   note: z.string().optional(),
 });
 
 /**
  * Unpacked layers, each a directory named by its diff id, with a record of its size beside it.
  *
- * A layer appears by one rename of a finished, synced directory, after its record: whoever sees the directory
- * sees all of it. Layers are never changed afterwards, containers of many users have them mounted. Only root gets
+ * A layer appears by one rename of a finished, synced directory, after its record, and goes by one rename, before it:
+ * whoever sees the directory sees all of it, and what a kill in between leaves is a record, which alone is nothing. Layers are never changed afterwards, containers of many users have them mounted. Only root gets
  * here: set-user-id programs of strangers must not be there for the host's users to run.
  */
 export class LayerStore {
@@ -87,10 +93,10 @@ export class LayerStore {
   async adopt(
     directory: string,
     digest: Digest,
-    record: Pick<StoredLayer, "bytes" | "blob" | "note">,
+    record: Pick<StoredLayer, "bytes" | "blob" | "impliedDirectories" | "note">,
   ): Promise<StoredLayer> {
     const path = this.pathOf(digest);
-    await writeFileDurably(`${path}.json`, `${JSON.stringify(record)}\n`);
+    await writeFileDurably(`${path}${RECORD_SUFFIX}`, `${JSON.stringify(record)}\n`);
     await moveUnlessPresent(directory, path);
     await syncDirectory(this.#directory);
     await rm(directory, { recursive: true, force: true });
@@ -104,8 +110,18 @@ export class LayerStore {
   async remove(digest: Digest, grave: string): Promise<void> {
     // Gone by one rename: nobody ever sees a part of a layer.
     await rename(this.pathOf(digest), grave);
-    await rm(`${this.pathOf(digest)}.json`, { force: true });
+    await rm(`${this.pathOf(digest)}${RECORD_SUFFIX}`, { force: true });
     await rm(grave, { recursive: true, force: true });
+  }
+
+  /** Removes what a process left that was killed. To be called while nobody adds or removes layers. */
+  async removeLeftovers(): Promise<void> {
+    await removeTemporaries(this.#directory);
+    const names = new Set(await readdir(this.#directory));
+    for (const name of names) {
+      if (name.endsWith(RECORD_SUFFIX) && !names.has(name.slice(0, -RECORD_SUFFIX.length)))
+        await rm(join(this.#directory, name), { force: true });
+    }
   }
 
   pathOf(digest: Digest): string {
@@ -115,7 +131,7 @@ export class LayerStore {
   async #recordOf(digest: Digest): Promise<z.output<typeof layerRecord> | undefined> {
     const path = this.pathOf(digest);
     if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
-    return layerRecord.parse(JSON.parse(await readFile(`${path}.json`, "utf8")));
+    return layerRecord.parse(JSON.parse(await readFile(`${path}${RECORD_SUFFIX}`, "utf8")));
   }
 }
 

@@ -2,12 +2,27 @@ import { readFileSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "./digest.ts";
-import { syncDirectory, writeFileDurably } from "./durable.ts";
+import { removeTemporaries, syncDirectory, writeFileDurably } from "./durable.ts";
 
 /** Longest file name in bytes on every file system of Linux (limits.h). */
 const NAME_MAX = 255;
 
-/** Names of images, each a file that holds the digest of a manifest. A name may be moved to another digest. */
+/**
+ * Where an image came from. `pulled`: a registry has it, so that it can be had again. `made`: it was built, committed or
+ * imported here, and once it is gone it is gone.
+ */
+export type ImageOrigin = "pulled" | "made";
+
+/** What a name stands for. */
+export interface NamedImage {
+  readonly digest: Digest;
+  readonly origin: ImageOrigin;
+}
+
+/**
+ * Names of images, each a file that holds the digest of a manifest, and below it `pulled` if it was. A name may be moved
+ * to another digest.
+ */
 export class ReferenceStore {
   readonly #directory: string;
 
@@ -22,25 +37,31 @@ export class ReferenceStore {
 
   /** @throws when the file exists and holds something else than a digest */
   async get(reference: string): Promise<Digest | undefined> {
+    return (await this.find(reference))?.digest;
+  }
+
+  /** @throws like {@link get} */
+  async find(reference: string): Promise<NamedImage | undefined> {
     const path = this.#pathOf(reference);
     if (path === undefined) return undefined;
     let text: string;
     try {
       // At once: each job asks, and the thread pool takes ten times as long as the reading of some bytes.
-      text = readFileSync(path, "utf8").trim();
+      text = readFileSync(path, "utf8");
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
       throw error;
     }
-    if (!isDigest(text)) throw new Error(`image reference ${path} is damaged: remove it and build the image again`);
-    return text;
+    const [digest = "", origin] = text.trim().split("\n");
+    if (!isDigest(digest)) throw new Error(`image reference ${path} is damaged: remove it and build the image again`);
+    return { digest, origin: origin === "pulled" ? "pulled" : "made" };
   }
 
-  async set(reference: string, manifest: Digest): Promise<void> {
+  async set(reference: string, manifest: Digest, origin: ImageOrigin): Promise<void> {
     const path = this.#pathOf(reference);
     if (path === undefined)
       throw new Error(`${JSON.stringify(reference)} cannot name an image: it is empty or too long`);
-    await writeFileDurably(path, `${manifest}\n`);
+    await writeFileDurably(path, origin === "pulled" ? `${manifest}\npulled\n` : `${manifest}\n`);
   }
 
   /** Removes a name. @returns whether there was one */
@@ -55,6 +76,11 @@ export class ReferenceStore {
     }
     await syncDirectory(this.#directory);
     return true;
+  }
+
+  /** Removes what a process left that was killed. To be called while nobody sets a name. */
+  async removeLeftovers(): Promise<void> {
+    await removeTemporaries(this.#directory);
   }
 
   /** All names, sorted. */

@@ -7,6 +7,7 @@
  *         │                                            │ rootfs.diff_ids, lowest first
  *   layers/sha256/<diff id>/     directory  ◀──────────┘
  *   layers/sha256/<diff id>.json its size
+ *   parents/<hex>/               directories that layers only imply, with the attributes that they have in an image
  *   leases/<hex>                 locked while the image is in use; its mtime is when it was last
  *   kept/<job>.json              image and layers of a run that is kept for a while, see kept/keep-layers.ts
  *   locks/, staging/             what additions hold and what they have not finished
@@ -25,6 +26,7 @@ import { ImageAddition } from "./addition.ts";
 import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { type DescribedLayer, describeOwnLayer } from "./described-layers.ts";
+import { ImpliedParents, parentsKeyOf } from "./implied-parents.ts";
 import { KeptStore } from "./kept/kept-store.ts";
 import { packLayer } from "./layer-tar.ts";
 import { LayerStore, type StoredLayer } from "./layers.ts";
@@ -43,7 +45,12 @@ export interface StoredImage {
   readonly config: ImageConfig;
   /** Lowest first. */
   readonly layers: readonly StoredLayer[];
+  /** What is stacked to see the image, lowest first: directories of the layers, and see `implied-parents.ts`. */
+  readonly lowerDirs: readonly string[];
 }
+
+/** What an image consists of, without a name and before anybody wants to see its files. */
+export type ImageContent = Omit<StoredImage, "reference" | "lowerDirs">;
 
 /** Held shared by those who add content, and exclusively by garbage collection. */
 const CONTENT_LOCK = "locks/content.lock";
@@ -67,12 +74,13 @@ export class ImageStore {
   readonly references: ReferenceStore;
   readonly leases: LeaseStore;
   readonly kept: KeptStore;
+  readonly parents: ImpliedParents;
   /** Images by manifest digest: what a digest names never changes. */
-  readonly #known = new Map<Digest, Omit<StoredImage, "reference">>();
+  readonly #known = new Map<Digest, ImageContent>();
 
   private constructor(
     directory: string,
-    parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases" | "kept">,
+    parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases" | "kept" | "parents">,
   ) {
     this.directory = directory;
     this.layers = parts.layers;
@@ -80,6 +88,7 @@ export class ImageStore {
     this.references = parts.references;
     this.leases = parts.leases;
     this.kept = parts.kept;
+    this.parents = parts.parents;
   }
 
   /** Opens the store in `directory`, which is made when it is missing. */
@@ -93,6 +102,7 @@ export class ImageStore {
       layers: await LayerStore.open(join(directory, "layers")),
       references: await ReferenceStore.open(join(directory, "references")),
       leases: await LeaseStore.open(join(directory, "leases")),
+      parents: await ImpliedParents.open(join(directory, "parents")),
       kept: await KeptStore.open(join(directory, "kept"), join(directory, "locks/kept.lock")),
     });
   }
@@ -111,7 +121,7 @@ export class ImageStore {
       known = await this.#load(digest);
       this.#known.set(digest, known);
     }
-    return { reference, ...known };
+    return { reference, ...known, lowerDirs: await this.stack(known.layers) };
   }
 
   /** All named images, by name. */
@@ -162,8 +172,20 @@ export class ImageStore {
       annotations: { ...annotations },
     };
     const digest = await this.blobs.put(JSON.stringify(manifest));
-    for (const name of names) await this.references.set(name, digest);
-    return { reference: names[0], digest, manifest, config, layers: described.map(({ layer }) => layer) };
+    for (const name of names) await this.references.set(name, digest, "made");
+    const layers = described.map(({ layer }) => layer);
+    return { reference: names[0], digest, manifest, config, layers, lowerDirs: await this.stack(layers) };
+  }
+
+  /** Directories to be stacked, lowest first, to see the files of layers as an image of them has them. */
+  async stack(layers: readonly StoredLayer[]): Promise<readonly string[]> {
+    const directories = layers.map(({ path }) => path);
+    const key = parentsKeyOf(layers);
+    if (key === undefined) return directories;
+    const present = this.parents.find(key);
+    if (present !== undefined) return [...directories, present];
+    await using _content = await this.keepContent();
+    return [...directories, await this.parents.make(key, layers, join(this.directory, "staging"))];
   }
 
   /**
@@ -221,7 +243,7 @@ export class ImageStore {
   }
 
   /** What an image consists of, whether it has a name or not; undefined when it is not here, or not whole. */
-  async load(digest: Digest): Promise<Omit<StoredImage, "reference"> | undefined> {
+  async load(digest: Digest): Promise<ImageContent | undefined> {
     return (await this.blobs.has(digest)) ? this.#load(digest) : undefined;
   }
 
@@ -231,7 +253,7 @@ export class ImageStore {
     return digests.includes(digest);
   }
 
-  async #load(digest: Digest): Promise<Omit<StoredImage, "reference">> {
+  async #load(digest: Digest): Promise<ImageContent> {
     const manifest = imageManifest.parse(JSON.parse((await this.blobs.get(digest)).toString()));
     const config = imageConfig.parse(JSON.parse((await this.blobs.get(manifest.config.digest)).toString()));
     const layers: StoredLayer[] = [];

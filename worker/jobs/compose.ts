@@ -62,7 +62,7 @@ function compose(request: RunRequest, program: Program, maxima: Limits): RunPlan
   const files = inputFiles(request, preset);
   const workingDirectory = directoryOf(request, image);
   const common = {
-    layers: [...image.layers.map(({ path }) => path), ...inputs].map((path): Layer => ({ kind: "directory", path })),
+    layers: [...image.lowerDirs, ...inputs].map((path): Layer => ({ kind: "directory", path })),
     environment: environmentOf(image.config, user.home, request.environment),
     user: { uid: user.uid, gid: user.gid, groups: user.groups },
     volumes: volumesOf(request, program.volumes),

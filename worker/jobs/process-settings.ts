@@ -33,16 +33,16 @@ const users = new WeakMap<ImageConfig, User | UnusableImageError>();
  * The user of an image, as its own /etc/passwd and /etc/group have it: names are looked up there, and nowhere else.
  * @throws {UnusableImageError} for a name that is not there, and for ids that a container does not have
  */
-export function userOf({ config, layers }: Pick<StoredImage, "config" | "layers">): User {
-  const user = users.get(config) ?? findUser(config, layers);
+export function userOf({ config, lowerDirs }: Pick<StoredImage, "config" | "lowerDirs">): User {
+  const user = users.get(config) ?? findUser(config, lowerDirs);
   users.set(config, user);
   if (user instanceof UnusableImageError) throw user;
   return user;
 }
 
-function findUser({ config }: ImageConfig, layers: StoredImage["layers"]): User | UnusableImageError {
+function findUser({ config }: ImageConfig, lowerDirs: readonly string[]): User | UnusableImageError {
   const text = config.User ?? "";
-  using tree = new LayeredTree(layers.map(({ path }) => path));
+  using tree = new LayeredTree(lowerDirs);
   try {
     return resolveUser(tree, text === "" ? UNPRIVILEGED : text);
   } catch (error) {

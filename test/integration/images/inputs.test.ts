@@ -13,7 +13,7 @@ import { tarArchive } from "../../support/tar.ts";
 
 const OWNER = { uid: 1000, gid: 1000 };
 /** An image without layers: places are found in the init layer alone. */
-const IMAGE = { digest: digestOf("image"), layers: [] };
+const IMAGE = { digest: digestOf("image"), lowerDirs: [] };
 const ongoing = new AbortController().signal;
 
 let directory: string;

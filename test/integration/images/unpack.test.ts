@@ -1,17 +1,16 @@
 /** That a layer comes out as it went in, and that what overlayfs makes of several is what umoci makes of them. */
 import { execFile } from "node:child_process";
-import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Digest } from "../../../worker/images/digest.ts";
-import { imageConfig, imageManifest, parseDocument } from "../../../worker/images/oci.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { addImageOf, layerOf } from "../../support/layer-sources.ts";
+import { listMerged } from "../../support/merged-tree.ts";
 import { tarArchive } from "../../support/tar.ts";
+import { importImageOfUmoci, makeImageByUmoci, unpackByUmoci } from "../../support/umoci.ts";
 
 const run = promisify(execFile);
 
@@ -70,47 +69,14 @@ beforeAll(async () => {
   await makeTree("lower", LOWER);
   await makeTree("upper", UPPER);
   const layout = join(directory, "oci");
-  await run("umoci", ["init", "--layout", layout]);
-  await run("umoci", ["new", "--image", `${layout}:tool`]);
-  for (const name of ["lower", "upper"])
-    await run("umoci", ["raw", "add-layer", "--image", `${layout}:tool`, join(directory, `${name}.tar`)]);
-
+  await makeImageByUmoci(layout, [join(directory, "lower.tar"), join(directory, "upper.tar")]);
   store = await ImageStore.open(join(directory, "images"));
-  const pathOf = (digest: Digest): string => join(layout, "blobs", digest.replace(":", "/"));
-  const index = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as { manifests: { digest: Digest }[] };
-  const manifestBytes = await readFile(pathOf(index.manifests[0]?.digest ?? "sha256:"));
-  const manifest = parseDocument(imageManifest, manifestBytes);
-  const configBytes = await readFile(pathOf(manifest.config.digest));
-  const diffIds = parseDocument(imageConfig, configBytes).rootfs.diff_ids;
-  await using addition = await store.beginAddition();
-  await Promise.all(
-    manifest.layers.map((descriptor, position) =>
-      addition.addLayer({
-        descriptor,
-        diffId: diffIds[position] ?? descriptor.digest,
-        open: () => createReadStream(pathOf(descriptor.digest)),
-      }),
-    ),
-  );
-  image = await addition.addImage("tool", manifestBytes, configBytes);
+  image = await importImageOfUmoci(store, layout);
 });
 
 afterAll(async () => {
   await rm(directory, { recursive: true });
 });
-
-/** Lists a tree as it is mounted by a command, in a mount namespace that ends with it. */
-async function listMounted(mount: string, path: string): Promise<string[]> {
-  const source = `
-    import { listTree } from ${JSON.stringify(join(import.meta.dirname, "../../support/file-tree.ts"))};
-    console.log(JSON.stringify(listTree(${JSON.stringify(path)})));
-  `;
-  const script = `${mount} && exec "$0" --input-type=module-typescript --eval "$1"`;
-  const { stdout } = await run("unshare", ["--mount", "sh", "-euc", script, process.execPath, source], {
-    maxBuffer: 2 ** 24,
-  });
-  return JSON.parse(stdout) as string[];
-}
 
 describe("an unpacked layer", () => {
   it("has every file as it was: content, owner, mode, time, links, devices, attributes", () => {
@@ -141,14 +107,12 @@ describe("an unpacked layer", () => {
   });
 
   it("stacks to what umoci unpacks, file by file", async () => {
-    const bundle = join(directory, "bundle");
-    await run("umoci", ["unpack", "--image", `${join(directory, "oci")}:tool`, bundle]);
-    const merged = join(directory, "merged");
-    await mkdir(merged);
-    const [lower, upper] = image.layers.map(({ path }) => path);
-    const ours = await listMounted(`mount -t overlay overlay -o lowerdir=${upper}:${lower} ${merged}`, merged);
+    const unpacked = await unpackByUmoci(join(directory, "oci"), join(directory, "bundle"));
+    const mountPoint = join(directory, "merged");
+    await mkdir(mountPoint);
+    const ours = await listMerged(image.lowerDirs, mountPoint);
     // Go's archive/tar drops attributes without a value; GNU tar and we keep them.
-    expect(ours.map((line) => line.replace(" user.empty=", ""))).toEqual(listTree(join(bundle, "rootfs")));
+    expect(ours.map((line) => line.replace(" user.empty=", ""))).toEqual(listTree(unpacked));
     expect(ours.map((line) => line.split(" ")[0])).not.toContain("/etc/motd");
   });
 });

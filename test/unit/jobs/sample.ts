@@ -20,6 +20,7 @@ export function storedImage(): StoredImage {
       { digest: LOW, path: "/layers/low", bytes: 1 },
       { digest: HIGH, path: "/layers/high", bytes: 1 },
     ],
+    lowerDirs: ["/layers/low", "/layers/high"],
   };
 }
 

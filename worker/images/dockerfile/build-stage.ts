@@ -135,14 +135,15 @@ async function run(work: RunWork, situation: Situation): Promise<CachedStep> {
   const { around, layers } = situation;
   const { proxies: _, ...decisive } = work;
   return cachedOr([decisive], situation, async (staging) => {
-    using tree = openLayers(layers);
+    const lowerDirs = await around.store.stack(layers);
+    using tree = new LayeredTree(lowerDirs);
     const scratchDirectory = join(staging, "scratch");
     await mkdir(scratchDirectory);
     const directory = resolveIn(tree, work.workingDirectory);
     if (!isDirectory(directory))
       throw new Error(`${work.workingDirectory} is not a directory of the image: set WORKDIR`);
     const ending = await around.runner.run(
-      { work, user: resolveUser(tree, work.user), layers, scratchDirectory, onLine: around.report.output },
+      { work, user: resolveUser(tree, work.user), lowerDirs, scratchDirectory, onLine: around.report.output },
       around.signal,
     );
     if (ending.kind === "succeeded") return ending.changes === "changed" ? ending.directory : undefined;
@@ -170,7 +171,7 @@ async function copy(work: CopyWork, situation: Situation): Promise<CachedStep> {
   // Where the files come from is told by the digests of its layers, whatever it is called.
   const { from: __, ...decisive } = work;
   return cachedOr([decisive, from.map(({ digest }) => digest)], situation, async (staging) => {
-    using tree = new LayeredTree(from.map(({ path }) => path));
+    using tree = await openLayers(around.store, from);
     return await draftLayer(staging, situation, async (draft) =>
       copyInto(draft, work, tree, findSources(tree, work.sources)),
     );
@@ -179,7 +180,7 @@ async function copy(work: CopyWork, situation: Situation): Promise<CachedStep> {
 
 async function makeDirectory(work: DirectoryWork, situation: Situation): Promise<CachedStep> {
   {
-    using tree = openLayers(situation.layers);
+    using tree = await openLayers(situation.around.store, situation.layers);
     if (isDirectory(resolveIn(tree, work.path))) return { layer: undefined, created: new Date().toISOString() };
   }
   const user = situation.state.settings.User ?? "";
@@ -193,10 +194,10 @@ async function makeDirectory(work: DirectoryWork, situation: Situation): Promise
 
 async function draftLayer(
   staging: string,
-  { layers }: Situation,
+  { layers, around }: Situation,
   write: (draft: LayerDraft) => Promise<void>,
 ): Promise<string> {
-  using tree = openLayers(layers);
+  using tree = await openLayers(around.store, layers);
   const directory = join(staging, "layer");
   await mkdir(directory);
   const draft = new LayerDraft(directory, tree);
@@ -205,6 +206,6 @@ async function draftLayer(
   return directory;
 }
 
-function openLayers(layers: readonly StoredLayer[]): LayeredTree {
-  return new LayeredTree(layers.map(({ path }) => path));
+async function openLayers(store: ImageStore, layers: readonly StoredLayer[]): Promise<LayeredTree> {
+  return new LayeredTree(await store.stack(layers));
 }

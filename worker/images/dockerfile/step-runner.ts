@@ -1,4 +1,3 @@
-import type { StoredLayer } from "../layers.ts";
 import type { RunWork } from "./interpret.ts";
 import type { User } from "../tree/users.ts";
 
@@ -6,8 +5,8 @@ import type { User } from "../tree/users.ts";
 export interface StepRequest {
   readonly work: RunWork;
   readonly user: User;
-  /** Lowest first. */
-  readonly layers: readonly StoredLayer[];
+  /** Directories to be stacked, lowest first. */
+  readonly lowerDirs: readonly string[];
   /** An empty directory of the store's file system. */
   readonly scratchDirectory: string;
   /** Receives what the command prints, line by line as it comes. */

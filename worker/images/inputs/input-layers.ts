@@ -96,7 +96,7 @@ export class InputLayers {
    */
   async lease(
     inputs: readonly InputLayer[],
-    image: Pick<StoredImage, "digest" | "layers">,
+    image: Pick<StoredImage, "digest" | "lowerDirs">,
     owner: Owner,
     signal: AbortSignal,
     accept: (input: InputLayer, path: string) => void = () => undefined,
@@ -104,7 +104,7 @@ export class InputLayers {
     await using leases = new AsyncDisposableStack();
     const paths: string[] = [];
     for (const [index, input] of inputs.entries()) {
-      const below = [...image.layers.map(({ path }) => path), ...paths, this.#options.initLayer];
+      const below = [...image.lowerDirs, ...paths, this.#options.initLayer];
       const place = this.#place([image.digest, owner, inputs.slice(0, index), input.at], below, input);
       accept(input, `/${place.path}`);
       const key = digestOf(JSON.stringify({ VERSION, blob: input.blob, ...place, owner }));

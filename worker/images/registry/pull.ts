@@ -98,7 +98,7 @@ async function pullFrom(
     await addition.addLayer({ descriptor, diffId, open }, { signal: either });
     report({ kind: isDownloaded ? "done" : "present" });
   });
-  return await addition.addImage(name, fetched.bytes, configBytes);
+  return await addition.addImage(name, fetched.bytes, configBytes, "pulled");
 }
 
 /** What a manifest and its configuration say about a layer. */

@@ -22,12 +22,14 @@ interface Found {
 
 export class LayeredTree implements FileTree, Disposable {
   readonly #resources = new DisposableStack();
+  readonly #directories: readonly string[];
   readonly #layers: readonly number[];
   /** The layers that a directory's content comes from, topmost first; layers do not change, so they are kept. */
   readonly #contributors = new Map<string, readonly number[]>();
 
   /** @param directories of the layers, lowest first */
   constructor(directories: readonly string[]) {
+    this.#directories = directories.toReversed();
     try {
       this.#layers = directories
         .toReversed()
@@ -39,6 +41,17 @@ export class LayeredTree implements FileTree, Disposable {
       throw error;
     }
     this.#contributors.set("", this.#layers);
+  }
+
+  /**
+   * The layers that make a directory together, topmost first, as paths of what they have there; none where the path is no
+   * directory. No symbolic link is in a path, below that of its layer.
+   */
+  partsOf(directory: string): string[] {
+    return this.#contributorsOf(directory).map((layer) => {
+      const path = this.#directories[this.#layers.indexOf(layer)] ?? "";
+      return directory === "" ? path : `${path}/${directory}`;
+    });
   }
 
   lookUp(directory: string, name: string): TreeEntry | undefined {

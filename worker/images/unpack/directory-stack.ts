@@ -18,10 +18,11 @@ import {
   type Timestamp,
 } from "../../linux/files.ts";
 import { openBelow } from "../../linux/open.ts";
+import { markImplied, unmarkImplied } from "./implied.ts";
 import { LayerRefusal } from "./refusal.ts";
 
-/** What Docker gives to a directory that an archive implies only. */
-const IMPLIED_MODE = 0o755;
+/** What Docker gives to a directory that an archive implies only, and that no layer below has. */
+export const IMPLIED_MODE = 0o755;
 
 /** Whose such a directory is. */
 export interface ImpliedOwner {
@@ -33,7 +34,7 @@ export interface ImpliedOwner {
 const ROOT: ImpliedOwner = { uid: 0, gid: 0 };
 
 /** The same for everybody who unpacks the layer. */
-const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
+export const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
 
 const { EEXIST, ELOOP, ENOENT, ENOTDIR } = constants.errno;
 
@@ -52,6 +53,8 @@ export class DirectoryStack implements Disposable {
   readonly #root: Level;
   readonly #impliedOwner: ImpliedOwner;
   readonly #levels: Level[] = [];
+  #made = 0;
+  #implied = 0;
 
   /**
    * @param root a descriptor of the layer's directory; the stack closes it
@@ -59,6 +62,7 @@ export class DirectoryStack implements Disposable {
    */
   constructor(root: number, impliedOwner: ImpliedOwner = ROOT) {
     this.#root = { name: "", descriptor: root, mtime: EPOCH };
+    markImplied(root);
     this.#impliedOwner = impliedOwner;
   }
 
@@ -76,9 +80,21 @@ export class DirectoryStack implements Disposable {
     return this.#top().descriptor;
   }
 
-  /** Sets the mtime that the directory entered last will have. */
-  setMtime(mtime: Timestamp): void {
-    this.#top().mtime = mtime;
+  /** Directories made because something was to be in them. */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** Of those, how many have not been described; the root, which nobody sees, does not count. */
+  get implied(): number {
+    return this.#implied;
+  }
+
+  /** The directory entered last has an entry of its own, with the mtime that it will have. */
+  describe(mtime: Timestamp): void {
+    const top = this.#top();
+    top.mtime = mtime;
+    if (unmarkImplied(top.descriptor) && top !== this.#root) this.#implied--;
   }
 
   /** Leaves all directories, and sets the root's mtime. */
@@ -115,16 +131,23 @@ export class DirectoryStack implements Disposable {
     if (made === 0) {
       const { uid, gid } = this.#impliedOwner;
       if (uid !== ROOT.uid || gid !== ROOT.gid) setDescriptorOwner(descriptor, uid, gid);
+      markImplied(descriptor);
+      this.#made++;
+      this.#implied++;
       return { name, descriptor, mtime: EPOCH };
     }
-    const { mtimeNs } = fstatSync(descriptor, { bigint: true });
-    const seconds = mtimeNs >= 0n ? mtimeNs / NANOSECONDS : (mtimeNs - NANOSECONDS + 1n) / NANOSECONDS;
-    const nanoseconds = Number(mtimeNs - seconds * NANOSECONDS);
-    return { name, descriptor, mtime: { seconds: Number(seconds), nanoseconds } };
+    return { name, descriptor, mtime: mtimeOf(descriptor) };
   }
 }
 
 const NANOSECONDS = 1_000_000_000n;
+
+/** When an open file was changed last. */
+export function mtimeOf(descriptor: number): Timestamp {
+  const { mtimeNs } = fstatSync(descriptor, { bigint: true });
+  const seconds = mtimeNs >= 0n ? mtimeNs / NANOSECONDS : (mtimeNs - NANOSECONDS + 1n) / NANOSECONDS;
+  return { seconds: Number(seconds), nanoseconds: Number(mtimeNs - seconds * NANOSECONDS) };
+}
 
 function openDirectory(parent: number, name: FileName): number {
   const descriptor = openBelow(parent, name, O.O_RDONLY | O.O_DIRECTORY, "no symlinks");

@@ -65,6 +65,16 @@ export class LayerTree implements Disposable {
     this.#directories = new DirectoryStack(root, impliedOwner);
   }
 
+  /** Directories that have been made without an entry; some may have got one later. */
+  get madeUnasked(): number {
+    return this.#directories.made;
+  }
+
+  /** Directories that have no entry, see `implied.ts`. */
+  get implied(): number {
+    return this.#directories.implied;
+  }
+
   /** Makes what an entry stands for; a file's content follows. @throws {LayerRefusal} */
   begin(entry: TarEntry): void {
     const path = parseEntryPath(entry.name);
@@ -169,7 +179,7 @@ export class LayerTree implements Disposable {
     setDescriptorOwner(descriptor, entry.uid, entry.gid);
     setXattrs(descriptor, entry);
     setDescriptorMode(descriptor, entry.mode);
-    this.#directories.setMtime(entry.mtime);
+    this.#directories.describe(entry.mtime);
   }
 
   #makeHardLink(parent: number, name: FileName, entry: TarEntry): void {

@@ -40,8 +40,13 @@ export interface UnpackTask {
 }
 
 export type UnpackResult =
-  /** Everything is on disk. `bytes` counts the uncompressed tar. */
-  | { readonly kind: "unpacked"; readonly bytes: number; readonly entries: number }
+  /** Everything is on disk. `bytes` counts the uncompressed tar, `impliedDirectories` those without an entry in it. */
+  | {
+      readonly kind: "unpacked";
+      readonly bytes: number;
+      readonly entries: number;
+      readonly impliedDirectories: number;
+    }
   /** The layer is at fault. */
   | { readonly kind: "refused"; readonly reason: string }
   /** The host is. */
@@ -85,7 +90,7 @@ async function unpack(task: UnpackTask): Promise<UnpackResult> {
   if (diffId !== undefined && digest !== diffId)
     throw new LayerRefusal(`its tar has the digest ${digest}, its image says ${diffId}`);
   syncFileSystem(root);
-  return { kind: "unpacked", bytes, entries: visitor.entries };
+  return { kind: "unpacked", bytes, entries: visitor.entries, impliedDirectories: tree.implied };
 }
 
 /** Counts entries, and says of what is wrong at which entry it is. */
@@ -103,7 +108,9 @@ class EntryVisitor implements TarVisitor {
   }
 
   beginEntry(entry: TarEntry): void {
-    if (++this.entries > this.#entriesMax) throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`);
+    // Directories without an entry are inodes, too, and one path may imply many.
+    if (++this.entries + this.#tree.madeUnasked > this.#entriesMax)
+      throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`);
     this.#name = entry.name;
     const relocation = this.#relocation;
     this.#attempt(() => this.#tree.begin(relocation === undefined ? entry : relocate(entry, relocation)));
