@@ -4,6 +4,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { ImageAddition, LayerSource } from "../../worker/images/addition.ts";
 import { digestOf } from "../../worker/images/digest.ts";
 import { type Compression, type Descriptor, MediaType } from "../../worker/images/oci.ts";
+import type { ImageOrigin } from "../../worker/images/references.ts";
 import type { StoredImage } from "../../worker/images/store.ts";
 
 /** A layer source that counts how often its bytes were asked for. */
@@ -51,10 +52,11 @@ export async function addImageOf(
   addition: ImageAddition,
   reference: string,
   sources: readonly LayerSource[],
+  origin?: ImageOrigin,
 ): Promise<StoredImage> {
   await Promise.all(sources.map((source) => addition.addLayer(source)));
   const { manifest, config } = documentsOf(sources);
-  return addition.addImage(reference, manifest, config);
+  return addition.addImage(reference, manifest, config, origin);
 }
 
 /** Manifest and configuration of an image of these layers. */

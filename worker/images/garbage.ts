@@ -1,6 +1,7 @@
 /**
- * Garbage collection: what no image needs goes, and images go, least recently used first, while the store is larger
- * than it may be.
+ * Garbage collection: what no image needs goes, and images that were pulled go, least recently used first, while the
+ * store is larger than it may be. What was built, committed or imported here cannot be pulled again: it goes by its name
+ * only.
  *
  *   stays: images with a name ─┐
  *          images in use  ─────┼─▶ manifests ──▶ configurations, layers ──▶ the layers' blobs
@@ -10,14 +11,15 @@
  * layers of an image that lost its name, and what a process that died has left in staging/. Images in use are known by
  * their leases. An image that somebody begins to use meanwhile is either found gone, or it stays.
  */
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { type Digest, isDigest } from "./digest.ts";
+import { parentsKeyOf } from "./implied-parents.ts";
 import type { KeptRun } from "./kept/kept-store.ts";
+import type { NamedImage } from "./references.ts";
 import type { ImageStore } from "./store.ts";
+import { sweep } from "./sweep.ts";
 
 export interface GarbageOptions {
-  /** What the store may hold, in bytes; images are removed until it holds no more. No limit when undefined. */
+  /** What the store may hold, in bytes; images are removed until it holds no more, or none that may. No limit when undefined. */
   readonly bytesMax?: number | undefined;
 }
 
@@ -35,6 +37,7 @@ export interface GarbageReport {
 interface Content {
   readonly layers: ReadonlyMap<Digest, number>;
   readonly blobs: ReadonlyMap<Digest, number>;
+  readonly parents?: Digest | undefined;
 }
 
 /**
@@ -49,13 +52,21 @@ export async function collectGarbage(
   await using alone = await store.tryKeepAdditionsOut();
   if (alone === undefined) return undefined;
   const kept = await store.kept.list();
-  const pinned = new Set(kept.map(({ image }) => image));
+  const ofKeptRuns = new Set(kept.map(({ image }) => image));
+  const names = await namesByImage(store);
   const contents = new Map<Digest, Content>();
-  for (const digest of pinned.union(await imagesThatStay(store))) {
+  for (const digest of ofKeptRuns.union(await imagesThatStay(store, names))) {
     contents.set(digest, await contentOf(store, digest, kept));
   }
-  const images = bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, pinned, bytesMax);
-  const swept = await sweep(store, contents);
+  const pinned = ofKeptRuns.union(imagesMadeHere(names));
+  const images =
+    bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, { pinned, names, bytesMax });
+  const needed = [...contents.values()];
+  const swept = await sweep(store, {
+    layers: new Set(needed.flatMap(({ layers }) => [...layers.keys()])),
+    blobs: new Set(needed.flatMap(({ blobs }) => [...blobs.keys()])),
+    parents: new Set(needed.flatMap(({ parents }) => parents ?? [])),
+  });
   return { images, ...swept, bytesLeft: bytesOf(contents) };
 }
 
@@ -64,19 +75,34 @@ export async function collectGarbage(
  * @returns the names that are gone; none when there is no such image
  */
 export async function untagImage(store: ImageStore, reference: string): Promise<readonly string[]> {
-  const names = isDigest(reference) ? ((await namesByImage(store)).get(reference) ?? []) : [reference];
+  const found = isDigest(reference) ? ((await namesByImage(store)).get(reference) ?? []) : [];
+  const names = isDigest(reference) ? found.map(({ name }) => name) : [reference];
   const removed: string[] = [];
   for (const name of names) if (await store.untag(name)) removed.push(name);
   return removed;
 }
 
-/** Images that have a name or are in use. Leases of others are forgotten. */
-async function imagesThatStay(store: ImageStore): Promise<Set<Digest>> {
-  const digests = new Set<Digest>();
-  for (const reference of await store.references.list()) {
-    const digest = await store.references.get(reference);
-    if (digest !== undefined) digests.add(digest);
+interface Name extends NamedImage {
+  readonly name: string;
+}
+
+async function namesByImage(store: ImageStore): Promise<ReadonlyMap<Digest, readonly Name[]>> {
+  const names: Name[] = [];
+  for (const name of await store.references.list()) {
+    const found = await store.references.find(name);
+    if (found !== undefined) names.push({ name, ...found });
   }
+  return Map.groupBy(names, ({ digest }) => digest);
+}
+
+/** Images that have a name that nobody pulled. */
+function imagesMadeHere(names: ReadonlyMap<Digest, readonly Name[]>): Set<Digest> {
+  return new Set([...names].flatMap(([digest, all]) => (all.some(({ origin }) => origin === "made") ? [digest] : [])));
+}
+
+/** Images that have a name or are in use. Leases of others are forgotten. */
+async function imagesThatStay(store: ImageStore, names: ReadonlyMap<Digest, readonly Name[]>): Promise<Set<Digest>> {
+  const digests = new Set(names.keys());
   for (const digest of await store.leases.list()) {
     if (digests.has(digest)) continue;
     await using unused = await store.leases.tryKeepOut(digest);
@@ -101,41 +127,37 @@ async function contentOf(store: ImageStore, digest: Digest, kept: readonly KeptR
     if (size !== undefined) blobs.set(blob, size);
   }
   const own = image.layers.map((layer) => [layer.digest, layer.bytes] as const);
-  return { layers: new Map([...own, ...written]), blobs };
+  return { layers: new Map([...own, ...written]), blobs, parents: parentsKeyOf(image.layers) };
+}
+
+interface Eviction {
+  /** Images that may not go. */
+  readonly pinned: ReadonlySet<Digest>;
+  readonly names: ReadonlyMap<Digest, readonly Name[]>;
+  readonly bytesMax: number;
 }
 
 /** Removes images until the rest is small enough; what they alone needed is then garbage. */
 async function removeLeastRecentlyUsed(
   store: ImageStore,
   contents: Map<Digest, Content>,
-  pinned: ReadonlySet<Digest>,
-  bytesMax: number,
+  { pinned, names, bytesMax }: Eviction,
 ): Promise<string[]> {
   const removed: string[] = [];
-  const namesOf = await namesByImage(store);
   for (const digest of await byLastUse(store, contents.keys())) {
     if (bytesOf(contents) <= bytesMax) break;
     if (pinned.has(digest)) continue;
     await using unused = await store.leases.tryKeepOut(digest);
     if (unused === undefined) continue;
-    for (const reference of namesOf.get(digest) ?? []) {
-      await store.untag(reference);
-      removed.push(reference);
+    for (const { name } of names.get(digest) ?? []) {
+      await store.untag(name);
+      removed.push(name);
     }
     // After its names: who asks for it from now on does not find it.
     await store.leases.forget(digest);
     contents.delete(digest);
   }
   return removed;
-}
-
-async function namesByImage(store: ImageStore): Promise<Map<Digest, string[]>> {
-  const names = new Map<Digest, string[]>();
-  for (const reference of await store.references.list()) {
-    const digest = await store.references.get(reference);
-    if (digest !== undefined) names.set(digest, [...(names.get(digest) ?? []), reference]);
-  }
-  return names;
 }
 
 /** Least recently used first; an image that was never used counts from when it came. */
@@ -156,20 +178,4 @@ function bytesOf(contents: ReadonlyMap<Digest, Content>): number {
     for (const [digest, bytes] of content.blobs) blobs.set(digest, bytes);
   }
   return [...layers.values(), ...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
-}
-
-async function sweep(
-  store: ImageStore,
-  contents: ReadonlyMap<Digest, Content>,
-): Promise<Pick<GarbageReport, "layers" | "blobs">> {
-  const kept = [...contents.values()];
-  const staging = join(store.directory, "staging");
-  const layers = (await store.layers.list()).filter(
-    ({ digest }) => !kept.some((content) => content.layers.has(digest)),
-  );
-  for (const { digest } of layers) await store.layers.remove(digest, join(staging, `removed-${digest}`));
-  const blobs = (await store.blobs.list()).filter((digest) => !kept.some((content) => content.blobs.has(digest)));
-  for (const digest of blobs) await store.blobs.remove(digest);
-  for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
-  return { layers: layers.length, blobs: blobs.length };
 }

@@ -40,13 +40,13 @@ export class LeasedLayers {
   static async open(directory: string, bytesMax: number): Promise<LeasedLayers> {
     const staging = join(directory, "staging");
     for (const path of [join(directory, "locks"), staging]) await mkdir(path, { recursive: true, mode: 0o700 });
-    {
-      await using alone = await FileLock.tryAcquire(join(directory, STAGING_LOCK));
-      if (alone !== undefined)
-        for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
-    }
-    const layers = await LayerStore.open(join(directory, "layers"));
-    return new LeasedLayers(directory, layers, await LeaseStore.open(join(directory, "leases")), bytesMax);
+    const [layers, leases] = [
+      await LayerStore.open(join(directory, "layers")),
+      await LeaseStore.open(join(directory, "leases")),
+    ];
+    const opened = new LeasedLayers(directory, layers, leases, bytesMax);
+    await opened.#removeLeftovers();
+    return opened;
   }
 
   /** Marks a layer as used, whether it is here or not, until the answer is disposed of. */
@@ -89,6 +89,21 @@ export class LeasedLayers {
       if ((used === undefined || used < since) && (await this.#remove(digest))) removed++;
     }
     return removed;
+  }
+
+  /** Removes what processes left that were killed; later, where somebody makes a layer just now. */
+  async #removeLeftovers(): Promise<void> {
+    await using alone = await FileLock.tryAcquire(join(this.#directory, STAGING_LOCK));
+    if (alone === undefined) return;
+    const staging = join(this.#directory, "staging");
+    for (const name of await readdir(staging)) await rm(join(staging, name), { recursive: true, force: true });
+    await this.#layers.removeLeftovers();
+    // Who takes a lease, and finds that its layer cannot be made, leaves the lease's file.
+    for (const key of await this.#leases.list()) {
+      if ((await this.#layers.get(key)) !== undefined) continue;
+      await using unused = await this.#leases.tryKeepOut(key);
+      if (unused !== undefined) await this.#leases.forget(key);
+    }
   }
 
   /** Removes what has not been used for longest, until the rest is small enough or in use. */

@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hexOf } from "../../../worker/images/digest.ts";
 import { collectGarbage, untagImage } from "../../../worker/images/garbage.ts";
+import { BuildCache } from "../../../worker/images/dockerfile/build-cache.ts";
 import { commitKeptRun } from "../../../worker/images/kept/commit.ts";
+import type { ImageOrigin } from "../../../worker/images/references.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { addImageOf, layerOf } from "../../support/layer-sources.ts";
 import { tarArchive } from "../../support/tar.ts";
@@ -27,9 +29,13 @@ afterEach(async () => {
 
 /** An image of one layer for each name; layers of one name are the same. */
 async function add(reference: string, ...names: readonly string[]): Promise<StoredImage> {
+  return addFrom("pulled", reference, names);
+}
+
+async function addFrom(origin: ImageOrigin, reference: string, names: readonly string[]): Promise<StoredImage> {
   await using addition = await store.beginAddition();
   const layers = names.map((name) => layerOf(tarArchive({ name, content: "x".repeat(100_000) }), "none"));
-  return addImageOf(addition, reference, layers);
+  return addImageOf(addition, reference, layers, origin);
 }
 
 /** Says when an image was last used, in minutes ago. */
@@ -111,6 +117,115 @@ describe("a limit on the size", () => {
     await use(small, 10);
     expect(await collectGarbage(store, { bytesMax: 250_000 })).toMatchObject({ images: ["large"], layers: 1 });
     expect((await store.resolve("small"))?.layers).toEqual(small.layers);
+  });
+});
+
+describe("an image that was made here", () => {
+  it("stays whatever the limit, since nobody could have it again", async () => {
+    await use(await addFrom("made", "built", ["a"]), 60);
+    await use(await add("pulled", "b"), 1);
+    expect(await collectGarbage(store, { bytesMax: 0 })).toMatchObject({ images: ["pulled"], layers: 1 });
+    expect((await store.list()).map(({ reference }) => reference)).toEqual(["built"]);
+    await untagImage(store, "built");
+    expect(await collectGarbage(store, { bytesMax: 0 })).toMatchObject({ layers: 1, bytesLeft: 0 });
+  });
+
+  it("stays under each of its names, also one that was pulled, and its base does not have to", async () => {
+    await add("base", "a");
+    await add("tool", "a", "b");
+    await addFrom("made", "tool-of-ours", ["a", "b"]);
+    expect(await collectGarbage(store, { bytesMax: 0 })).toMatchObject({ images: ["base"], layers: 0 });
+    expect((await store.list()).map(({ reference }) => reference)).toEqual(["tool", "tool-of-ours"]);
+  });
+
+  it("is one that was built, committed or imported, and of a store that does not say", async () => {
+    const { digest, config, layers } = await addFrom("made", "imported", ["a"]);
+    await store.commit("built", config, layers, {});
+    await writeFile(join(directory, "references/earlier"), `${digest}\n`);
+    const origins = ["built", "imported", "earlier"].map(async (name) => (await store.references.find(name))?.origin);
+    expect(await Promise.all(origins)).toEqual(["made", "made", "made"]);
+    await add("imported", "a");
+    expect((await store.references.find("imported"))?.origin).toBe("pulled");
+  });
+});
+
+describe("what a process leaves that is killed", () => {
+  /** Every path of the store. */
+  const paths = async (): Promise<string[]> => (await readdir(directory, { recursive: true })).sort();
+
+  it("goes, wherever it lies, and what is whole stays", async () => {
+    const { digest } = await add("tool", "a");
+    await collectGarbage(store);
+    await BuildCache.open(store);
+    const before = await paths();
+    const [hex, other, temporary] = ["0".repeat(64), "1".repeat(64), `.${randomUUID()}`];
+    for (const path of [
+      ...["layers/sha256", "blobs/sha256", "references", "kept", "build-cache"].map((each) => join(each, temporary)),
+      `layers/sha256/${hex}.json`,
+      `locks/${hex}.lock`,
+      `staging/${hex}.blob`,
+      `leases/${hex}`,
+      `blobs/sha256/${hex}`,
+    ])
+      await writeFile(join(directory, path), "{}");
+    // A step whose layer is gone, one that nobody met for long, and one that is no record.
+    const record = (layer: string | null): string => JSON.stringify({ layer, created: "2020-01-01T00:00:00Z" });
+    await writeFile(join(directory, `build-cache/${hex}.json`), record(`sha256:${hex}`));
+    await writeFile(join(directory, `build-cache/${other}.json`), record(null));
+    await utimes(join(directory, `build-cache/${other}.json`), 0, 0);
+    await writeFile(join(directory, "build-cache/damaged.json"), "{");
+    for (const path of [`staging/${hex}.layer/etc`, `parents/${hex}/etc`, `staging/build-1/scratch`])
+      await mkdir(join(directory, path), { recursive: true });
+    expect(await collectGarbage(store)).toMatchObject({ images: [], layers: 0, blobs: 1 });
+    expect(await paths()).toEqual(before);
+    expect((await store.resolve("tool"))?.digest).toBe(digest);
+  });
+
+  it("keeps a step of a build whose layer is here, and one that changed nothing", async () => {
+    const { layers } = await add("tool", "a");
+    const cache = await BuildCache.open(store);
+    const created = "2020-01-01T00:00:00Z";
+    await cache.put("1".repeat(64), { layer: layers[0], created });
+    await cache.put("2".repeat(64), { layer: undefined, created });
+    await collectGarbage(store);
+    expect(await cache.find("1".repeat(64))).toEqual({ layer: layers[0], created });
+    expect(await cache.find("2".repeat(64))).toEqual({ layer: undefined, created });
+  });
+
+  it("is not collected twice: a record without its layer is no layer to anybody", async () => {
+    const layer = (await add("tool", "a")).layers[0];
+    if (layer === undefined) throw new Error("the image has no layer");
+    // As a kill between the two steps of its removal leaves it.
+    await rm(layer.path, { recursive: true });
+    expect([await store.layers.get(layer.digest), await store.layers.list()]).toEqual([undefined, []]);
+    await add("tool", "a");
+    expect(await store.layers.get(layer.digest)).toEqual(layer);
+  });
+
+  it("goes when it was in the middle of unpacking", async () => {
+    await add("tool", "a");
+    await collectGarbage(store);
+    const before = await paths();
+    const from = (path: string): string => JSON.stringify(join(import.meta.dirname, "../../..", path));
+    const source = `
+      import { ImageStore } from ${from("worker/images/store.ts")};
+      import { layerOf } from ${from("test/support/layer-sources.ts")};
+      import { tarArchive } from ${from("test/support/tar.ts")};
+      const store = await ImageStore.open(${JSON.stringify(directory)});
+      await using addition = await store.beginAddition();
+      await addition.addLayer(layerOf(tarArchive({ name: "small" })));
+      await addition.addLayer(layerOf(tarArchive(...Array.from({ length: 30000 }, (_, index) => ({ name: "d/file-" + index })))));
+    `;
+    const child = spawn(process.execPath, ["--input-type=module-typescript", "--eval", source], { stdio: "inherit" });
+    const ended = once(child, "exit");
+    const isUnpacking = async (): Promise<boolean> =>
+      (await readdir(join(directory, "staging"), { recursive: true })).some((name) => name.includes(".layer/d/file"));
+    while (child.exitCode === null && !(await isUnpacking()));
+    child.kill("SIGKILL");
+    expect((await ended)[1]).toBe("SIGKILL");
+    expect(await isUnpacking()).toBe(true);
+    expect(await collectGarbage(store)).toMatchObject({ layers: 1, blobs: 1 });
+    expect(await paths()).toEqual(before);
   });
 });
 

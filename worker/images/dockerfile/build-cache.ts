@@ -1,15 +1,18 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Digest, isDigest } from "../digest.ts";
-import { writeFileDurably } from "../durable.ts";
+import { removeTemporaries, writeFileDurably } from "../durable.ts";
 import type { ImageStore } from "../store.ts";
 import { LAYER_TAR_VERSION } from "../layer-tar.ts";
 import type { StoredLayer } from "../layers.ts";
 
 /** Changes when steps come to mean something else, so that layers made by an earlier version are not used. */
 const VERSION = 2;
+
+/** How long a step is remembered that nobody meets again, in milliseconds: 30 days. */
+const UNUSED_MS_MAX = 30 * 24 * 3_600_000;
 
 const record = z.object({
   layer: z.custom<Digest>((value) => typeof value === "string" && isDigest(value)).nullable(),
@@ -56,17 +59,35 @@ export class BuildCache {
   }
 
   async find(key: string): Promise<CachedStep | undefined> {
-    const text = await readFile(this.#pathOf(key), "utf8").catch(() => undefined);
+    const found = await this.#read(this.#pathOf(key));
+    const now = new Date();
+    // It has been used: see removeStale.
+    if (found !== undefined) await utimes(this.#pathOf(key), now, now);
+    return found;
+  }
+
+  async put(key: string, { layer, created }: CachedStep): Promise<void> {
+    await writeFileDurably(this.#pathOf(key), `${JSON.stringify({ layer: layer?.digest ?? null, created })}\n`);
+  }
+
+  /** Removes what is of no use any more. To be called while nobody builds, and when layers that are garbage are gone. */
+  async removeStale(): Promise<void> {
+    await removeTemporaries(this.#directory);
+    for (const name of await readdir(this.#directory)) {
+      const path = join(this.#directory, name);
+      const isStale = (await this.#read(path)) === undefined || Date.now() - (await stat(path)).mtimeMs > UNUSED_MS_MAX;
+      if (isStale) await rm(path, { force: true });
+    }
+  }
+
+  async #read(path: string): Promise<CachedStep | undefined> {
+    const text = await readFile(path, "utf8").catch(() => undefined);
     const parsed = text === undefined ? undefined : record.safeParse(parseJson(text));
     if (parsed?.success !== true) return undefined;
     const { layer: digest, created } = parsed.data;
     if (digest === null) return { layer: undefined, created };
     const layer = await this.#store.layers.get(digest);
     return layer && { layer, created };
-  }
-
-  async put(key: string, { layer, created }: CachedStep): Promise<void> {
-    await writeFileDurably(this.#pathOf(key), `${JSON.stringify({ layer: layer?.digest ?? null, created })}\n`);
   }
 
   #pathOf(key: string): string {

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { syncDirectory, writeFileDurably } from "../durable.ts";
+import { removeTemporaries, syncDirectory, writeFileDurably } from "../durable.ts";
 import { FileLock } from "../lock.ts";
 import { digest } from "../oci.ts";
 
@@ -96,6 +96,12 @@ export class KeptStore {
       removed++;
     }
     return removed;
+  }
+
+  /** Removes what a process left that was killed, unless somebody keeps a run just now: then another time. */
+  async removeLeftovers(): Promise<void> {
+    await using lock = await FileLock.tryAcquire(this.#lockPath);
+    if (lock !== undefined) await removeTemporaries(this.#directory);
   }
 
   /** All but those that are just being written. */
