@@ -39,16 +39,14 @@ export async function discover(
 }
 
 /**
- * The items of a list: lines, without white space at their ends, none twice. Empty lines before the first item are
- * skipped; one behind an item ends the list, as what follows is what the tool has to say about it.
+ * The items of a list: lines up to the first empty one, without white space at their ends, none twice. What follows is
+ * what the tool has to say about them, as pytest does.
  */
 export function readItems(text: string): { readonly items: readonly string[]; readonly ignoredLines: number } {
   const lines = text.split("\n").map((line) => line.trim());
-  const begin = lines.findIndex((line) => line !== "");
-  if (begin < 0) return { items: [], ignoredLines: 0 };
-  const end = lines.indexOf("", begin);
-  const listed = lines.slice(begin, end < 0 ? lines.length : end);
-  const ignored = end < 0 ? [] : lines.slice(end).filter((line) => line !== "");
+  const end = lines.indexOf("");
+  const listed = end < 0 ? lines : lines.slice(0, end);
+  const ignored = lines.slice(listed.length).filter((line) => line !== "");
   return { items: [...new Set(listed)], ignoredLines: ignored.length };
 }
 
