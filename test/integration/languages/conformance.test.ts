@@ -1,7 +1,8 @@
 /**
  * What every language's image and preset have to do, with the limits that a request gets which asks for none. It is run
- * for the languages whose images are stored; `longshore images build --all` stores all of them.
+ * for the languages whose images are stored; `npm run test:languages` builds all of them, and writes down what was found.
  */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../shared/config.ts";
@@ -14,10 +15,16 @@ import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
 import { Client } from "../worker/client.ts";
 import { programs } from "./programs.ts";
+import { composeReport, type LanguageResult } from "./report.ts";
+
+/** Where to write down what was found; no language is left out then. */
+const REPORT = process.env["CONFORMANCE_REPORT"];
 
 const presets = [...loadPresets(SHIPPED_IMAGES).values()];
 const images = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
 const stored = new Set(await images.references.list());
+
+const found: (LanguageResult & { readonly image: string })[] = [];
 
 let redis: RedisServer;
 let data: DataDirectory;
@@ -37,6 +44,12 @@ afterAll(async () => {
   await worker[Symbol.asyncDispose]();
   await redis.stop();
   await data[Symbol.asyncDispose]();
+
+  const size = await images.size();
+  console.log(`the store: ${size.images} images of ${size.layers} layers, ${(size.bytes / 1e6).toFixed(0)} MB`);
+  if (REPORT !== undefined && found.length === presets.length) {
+    await writeFile(REPORT, composeReport(found, size, "npm run test:languages"));
+  }
 });
 
 /** What a failed expectation should show of a job. */
@@ -49,8 +62,19 @@ function summaryOf({ result, error }: RunJob): object {
     stdout: stdout.content,
     stderr: stderr.content,
     build: build?.outcome,
-    log: build?.stderr.content,
+    log: `${build?.stdout.content ?? ""}${build?.stderr.content ?? ""}`,
   };
+}
+
+/** The Debian package that a program is from: some are links, and dpkg knows them by the names before /bin was one. */
+const FIND_PACKAGE = `
+path=$(readlink -f "$(command -v "$1")")
+owner=$(dpkg-query --search "$path" 2>/dev/null || dpkg-query --search "\${path#/usr}")
+dpkg-query --show --showformat='\${Package} \${Version}' "\${owner%%:*}"`;
+
+/** What a version begins with, without Debian's epoch and revision: what the authors call it. */
+function upstreamOf(version: string): string {
+  return /^(?:\d+:)?(\d+(?:\.\d+)*)/.exec(version)?.[1] ?? version;
 }
 
 it("has programs for every preset", () => {
@@ -62,14 +86,20 @@ describe.each(presets)("$language", (preset) => {
   const sources = programs[language];
   if (sources === undefined) throw new Error(`test/integration/languages/programs.ts has no ${language}`);
 
-  it.skipIf(!stored.has(image))(
-    "says its version, reads, prints, ends as it is told, and fails as it should",
+  it.skipIf(REPORT === undefined && !stored.has(image))(
+    "says its package's version, reads, prints, ends as it is told, and fails as it should",
     async () => {
       const run = (source: string) => client.run({ language, source, stdin: "a-line\n" });
       const exited = { outcome: "exited" };
 
+      const owner = await client.run({ image, command: ["sh", "-ec", FIND_PACKAGE, "sh", preset.version[0]] });
+      expect(summaryOf(owner)).toMatchObject({ ...exited, exitCode: 0, stdout: expect.stringMatching(/^\S+ \d/) });
+      const debianPackage = owner.result?.stdout.content ?? "";
+      const [, debianVersion = ""] = debianPackage.split(" ");
       const version = await client.run({ image, command: preset.version });
       expect(summaryOf(version)).toMatchObject({ ...exited, exitCode: 0 });
+      const said = `${version.result?.stdout.content}${version.result?.stderr.content}`.trim();
+      expect(said.match(/\d+(?:\.\d+)+/g)).toContain(upstreamOf(debianVersion));
 
       const hello = await run(sources.hello);
       expect(summaryOf(hello)).toMatchObject({ ...exited, exitCode: 0, stdout: "hello\n" });
@@ -81,17 +111,25 @@ describe.each(presets)("$language", (preset) => {
       expect(failure.result?.exitCode).not.toBe(0);
       expect(failure.result?.stderr.content).not.toBe("");
 
-      if (build !== undefined) {
-        const broken = await run(sources.broken ?? "");
-        expect(summaryOf(broken)).toMatchObject({ build: "exited" });
+      const broken = await run(sources.broken);
+      if (build === undefined) {
+        const syntaxError = expect.stringMatching(/syntax ?error/i);
+        expect(summaryOf(broken)).toMatchObject({ ...exited, stdout: "", stderr: syntaxError });
+        expect(broken.result?.exitCode).toBeGreaterThan(0);
+      } else {
+        // The compiler names the file, and with it the line.
+        const log = expect.stringContaining(preset.fileName);
+        expect(summaryOf(broken)).toMatchObject({ outcome: "build_failed", stdout: "", build: "exited", log });
         expect(broken.result?.build?.exitCode).toBeGreaterThan(0);
       }
 
-      const [line = ""] = `${version.result?.stdout.content}${version.result?.stderr.content}`.trim().split("\n");
-      const peak = (bytes: number | undefined) => `${Math.ceil((bytes ?? 0) / 1024 / 1024)} MiB`;
-      const built = hello.result?.build;
-      const compiled = built ? `, compiled with ${peak(built.usage.memoryPeakBytes)}` : "";
-      console.log(`${language}: ok, hello in ${peak(hello.result?.usage.memoryPeakBytes)}${compiled}: ${line}`);
+      const [line = ""] = said.split("\n");
+      const helloBytes = hello.result?.usage.memoryPeakBytes ?? 0;
+      const buildBytes = hello.result?.build?.usage.memoryPeakBytes;
+      found.push({ language, image, package: debianPackage, version: line, helloBytes, buildBytes });
+      const mebibytes = (bytes: number) => `${Math.ceil(bytes / 1024 / 1024)} MiB`;
+      const compiled = buildBytes === undefined ? "" : `, compiled with ${mebibytes(buildBytes)}`;
+      console.log(`${language}: ok, ${debianPackage}, hello in ${mebibytes(helloBytes)}${compiled}: ${line}`);
     },
   );
 });

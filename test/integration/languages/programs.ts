@@ -8,8 +8,11 @@ export interface Programs {
   readonly exit: string;
   /** Fails while it runs: ends by a signal, or with an exit code that is not 0. */
   readonly failure: string;
-  /** Cannot be compiled. Only of languages that are. */
-  readonly broken?: string;
+  /**
+   * Cannot be run. What compiles says so in its build, and nothing is run; an interpreter says so itself, in the words
+   * `syntax error`, and exits with a code that is not 0.
+   */
+  readonly broken: string;
 }
 
 export const programs: Readonly<Record<string, Programs>> = {
@@ -18,6 +21,7 @@ export const programs: Readonly<Record<string, Programs>> = {
     echo: 'read -r line; echo "got $line"',
     exit: "exit 3",
     failure: "set -e; cat /nothing; true",
+    broken: "if true; then )",
   },
   c: {
     hello: '#include <stdio.h>\nint main(void) { puts("hello"); }',
@@ -66,12 +70,14 @@ export const programs: Readonly<Record<string, Programs>> = {
     echo: 'console.log("got " + require("node:fs").readFileSync(0, "utf8").trim())',
     exit: "process.exit(3)",
     failure: "undefined.x",
+    broken: 'console.log("printed"); let let = 1;',
   },
   lua: {
     hello: 'print("hello")',
     echo: 'print("got " .. io.read())',
     exit: "os.exit(3)",
     failure: 'error("failure")',
+    broken: 'print("printed") x',
   },
   ocaml: {
     hello: 'let () = print_endline "hello"',
@@ -92,24 +98,28 @@ export const programs: Readonly<Record<string, Programs>> = {
     echo: 'print "got ", scalar <STDIN>',
     exit: "exit 3",
     failure: 'die "failure"',
+    broken: 'print "printed"; print "a" "b";',
   },
   php: {
     hello: '<?php echo "hello\\n";',
     echo: '<?php echo "got ", fgets(STDIN);',
     exit: "<?php exit(3);",
     failure: '<?php throw new Exception("failure");',
+    broken: '<?php echo "printed"; x x;',
   },
   python: {
     hello: 'print("hello")',
     echo: 'print("got", input())',
     exit: "raise SystemExit(3)",
     failure: "1 / 0",
+    broken: 'print("printed")\nif:',
   },
   ruby: {
     hello: 'puts "hello"',
     echo: 'puts "got #{gets}"',
     exit: "exit 3",
     failure: 'raise "failure"',
+    broken: 'puts "printed"; )',
   },
   rust: {
     hello: 'fn main() { println!("hello"); }',
@@ -123,5 +133,6 @@ export const programs: Readonly<Record<string, Programs>> = {
     echo: "CREATE TABLE line(text);\n.import /dev/stdin line\nSELECT 'got ' || text FROM line;",
     exit: ".exit 3",
     failure: "SELECT * FROM nothing;",
+    broken: "SELEC 'printed';",
   },
 };
