@@ -46,6 +46,8 @@ export interface Client {
   cancel(id: string): Promise<void>;
   /** Contents of a file that a job returned. */
   output(id: string, path: string): Promise<Uint8Array>;
+  /** The merged report of a job of kind `shard`. */
+  junitReport(id: string): Promise<Uint8Array>;
   /** Puts a file as a blob; `there`: nothing had to be sent. */
   putBlob(file: { readonly path: string; readonly digest: Digest }): Promise<"put" | "there">;
   /** The body of a GET that the schema describes. */
@@ -130,6 +132,9 @@ export function createClient({ url, apiKey }: ClientOptions): Client {
       const body = Readable.toWeb(createReadStream(path)) as NonNullable<RequestInit["body"]>;
       await request(`/v1/blobs?digest=${digest}`, { method: "PUT", body, duplex: "half" });
       return "put";
+    },
+    async junitReport(id) {
+      return (await request(`/v1/jobs/${id}/report.xml`)).bytes();
     },
     async output(id, path) {
       const encoded = path.split("/").map(encodeURIComponent).join("/");

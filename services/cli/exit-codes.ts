@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { JudgeJob, RunJob } from "../../shared/job.ts";
+import type { JudgeJob, RunJob, ShardJob } from "../../shared/job.ts";
 import type { JobResult } from "../../shared/job-result.ts";
 
 /** Exit codes that are ours; the rest are the program's own. As timeout(1), `docker run` and the shells have them. */
@@ -9,6 +9,8 @@ export const exitCodes = {
   limit: 124,
   /** Of `longshore judge`: the submission was judged, and is not accepted. */
   notAccepted: 1,
+  /** Of `longshore shard`: not everything passed. */
+  notPassed: 1,
   /** The program was not run, by no fault of its own: API not reached, request refused, job failed. */
   ownFailure: 125,
   /** 128 and the number of the signal that ended the program. */
@@ -26,6 +28,13 @@ export function exitCodeOfJudge({ state, result }: JudgeJob): number {
   if (state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
   if (result === null) return exitCodes.ownFailure;
   return result.verdict === "accepted" ? exitCodes.success : exitCodes.notAccepted;
+}
+
+/** The exit code of `longshore shard` for a job that is finished. */
+export function exitCodeOfShard({ state, result }: Pick<ShardJob, "state" | "result">): number {
+  if (state === "canceled") return exitCodes.signalBase + constants.signals.SIGINT;
+  if (result === null) return exitCodes.ownFailure;
+  return result.outcome === "passed" ? exitCodes.success : exitCodes.notPassed;
 }
 
 function exitCodeOfResult(result: JobResult): number {

@@ -12,6 +12,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { imagesCommand } from "./commands/images.ts";
 import { judgeCommand } from "./commands/judge.ts";
 import { runCommand } from "./commands/run.ts";
+import { shardCommand } from "./commands/shard.ts";
 import { startCommand } from "./commands/start.ts";
 import { workersCommand } from "./commands/workers.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -35,6 +36,7 @@ const command = new Command("longshore")
 for (const subcommand of [
   runCommand(() => loadConfig(process.env), programWords),
   judgeCommand(() => loadConfig(process.env)),
+  shardCommand(() => loadConfig(process.env), programWords),
   workersCommand(() => loadConfig(process.env)),
   blobsCommand(() => loadConfig(process.env)),
   imagesCommand(),
