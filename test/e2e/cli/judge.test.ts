@@ -1,40 +1,24 @@
-import { mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { judgeJobSchema } from "../../../shared/job.ts";
-import { type DataDirectory, makeDataDirectory } from "../../support/data-directory.ts";
-import { type Longshore, startLongshore } from "../../support/longshore.ts";
+import { type CommandLine, startCommandLine } from "../../support/command-line.ts";
 
-let data: DataDirectory;
-let longshore: Longshore;
-let directory: Awaited<ReturnType<typeof mkdtempDisposable>>;
+let commandLine: CommandLine;
 
 beforeAll(async () => {
-  data = await makeDataDirectory();
-  longshore = await startLongshore(data.path, { LONGSHORE_LOG_LEVEL: "error" });
-  directory = await mkdtempDisposable(join(tmpdir(), "longshore-judge-"));
-  const cases = join(directory.path, "problem/cases");
-  await mkdir(join(cases, "large"), { recursive: true });
-  await writeFile(join(cases, "1.in"), "2\n");
-  await writeFile(join(cases, "1.out"), "4\n");
+  commandLine = await startCommandLine(["bash"]);
   const numbers = Array.from({ length: 5000 }, (_, n) => n).join("\n");
-  await writeFile(join(cases, "large/1.in"), numbers);
-  await writeFile(
-    join(cases, "large/1.ans"),
-    numbers.replaceAll(/\d+/g, (n) => String(2 * Number(n))),
-  );
-  await writeFile(join(directory.path, "double.sh"), `while read -r n || [ "$n" ]; do echo $((2 * n)); done`);
-  await writeFile(join(directory.path, "four.sh"), "echo 4");
+  await commandLine.write({
+    "problem/cases/1.in": "2\n",
+    "problem/cases/1.out": "4\n",
+    "problem/cases/large/1.in": numbers,
+    "problem/cases/large/1.ans": numbers.replaceAll(/\d+/g, (n) => String(2 * Number(n))),
+    "double.sh": `while read -r n || [ "$n" ]; do echo $((2 * n)); done`,
+    "four.sh": "echo 4",
+  });
 });
-afterAll(async () => {
-  await longshore.stop();
-  await data[Symbol.asyncDispose]();
-  await directory.remove();
-});
+afterAll(() => commandLine[Symbol.asyncDispose]());
 
-const judge = (source: string, ...words: string[]) =>
-  longshore.command(["judge", "problem", source, ...words], { directory: directory.path });
+const judge = (source: string, ...words: string[]) => commandLine.longshore(["judge", "problem", source, ...words]);
 
 describe("longshore judge", () => {
   it("prints a line for each case and one for the whole, and exits with 0 for what is accepted", async () => {
@@ -60,7 +44,7 @@ describe("longshore judge", () => {
   });
 
   it("exits with 125 where there is nothing to judge", async () => {
-    const nothing = await longshore.command(["judge", ".", "double.sh"], { directory: directory.path });
+    const nothing = await commandLine.longshore(["judge", ".", "double.sh"]);
     expect(nothing).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("has no cases") });
     expect(await judge("double.txt")).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("--language") });
   });

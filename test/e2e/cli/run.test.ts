@@ -1,34 +1,22 @@
-import { mkdir, mkdtempDisposable, readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobSchema } from "../../../shared/job.ts";
-import { type DataDirectory, makeDataDirectory } from "../../support/data-directory.ts";
-import { type CommandOptions, type Longshore, runCommand, startLongshore } from "../../support/longshore.ts";
+import { type CommandLine, startCommandLine } from "../../support/command-line.ts";
+import { type CommandOptions, runCommand } from "../../support/longshore.ts";
 import { freePort } from "../../support/redis.ts";
 
-let data: DataDirectory;
-let longshore: Longshore;
-let directory: Awaited<ReturnType<typeof mkdtempDisposable>>;
+let commandLine: CommandLine;
 
 beforeAll(async () => {
-  data = await makeDataDirectory();
-  longshore = await startLongshore(data.path, { LONGSHORE_LOG_LEVEL: "error" });
-  directory = await mkdtempDisposable(join(tmpdir(), "longshore-cli-"));
+  commandLine = await startCommandLine(["python", "c"]);
 });
-afterAll(async () => {
-  await longshore.stop();
-  await data[Symbol.asyncDispose]();
-  await directory.remove();
-});
+afterAll(() => commandLine[Symbol.asyncDispose]());
 
 /** Writes a program and runs it. */
 async function run(name: string, source: string, words: readonly string[] = [], options: CommandOptions = {}) {
-  await writeFile(join(directory.path, name), source);
-  const { exitCode, stdout, stderr } = await longshore.command(["run", name, ...words], {
-    directory: directory.path,
-    ...options,
-  });
+  await commandLine.write({ [name]: source });
+  const { exitCode, stdout, stderr } = await commandLine.longshore(["run", name, ...words], options);
   return { exitCode, stdout: stdout.toString(), bytes: stdout, stderr };
 }
 
@@ -44,7 +32,7 @@ describe("longshore run", () => {
   });
 
   it("passes words, variables, its own stdin and further files on", async () => {
-    await writeFile(join(directory.path, "data.txt"), "from a file");
+    await commandLine.write({ "data.txt": "from a file" });
     const source = `import os, sys; print(sys.argv[1:], os.environ["COLOR"], open("data.txt").read(), input())`;
     const words = ["data.txt", "--env", "COLOR=blue", "--stdin", "-", "--", "-v", "two words"];
     const { stdout } = await run("all.py", source, words, { stdin: "from stdin\n" });
@@ -87,7 +75,7 @@ describe("longshore run", () => {
   it("saves the files that the program made", async () => {
     const source = `import os; os.mkdir("out"); open("out/a.bin", "wb").write(b"\\xff\\x00")`;
     const { stderr } = await run("files.py", source, ["--output", "out/*", "--output", "absent.txt"]);
-    expect(await readFile(join(directory.path, "outputs/out/a.bin"))).toEqual(Buffer.from([0xff, 0x00]));
+    expect(await readFile(join(commandLine.directory, "outputs/out/a.bin"))).toEqual(Buffer.from([0xff, 0x00]));
     expect(stderr).toContain("absent.txt was not returned: no such file");
   });
 
@@ -127,9 +115,8 @@ describe("longshore run", () => {
 
 describe("longshore blobs put", () => {
   it("packs a directory, sends it once, and a run has it as a layer that it can write to", async () => {
-    await mkdir(join(directory.path, "tree/package"), { recursive: true });
-    await writeFile(join(directory.path, "tree/package/answer.py"), "ANSWER = 42\n");
-    const put = () => longshore.command(["blobs", "put", "tree"], { directory: directory.path });
+    await commandLine.write({ "tree/package/answer.py": "ANSWER = 42\n" });
+    const put = () => commandLine.longshore(["blobs", "put", "tree"]);
     const first = await put();
     const digest = first.stdout.toString().trim();
     expect([first.exitCode, first.stderr, digest]).toEqual([0, "", expect.stringMatching(/^sha256:[0-9a-f]{64}$/)]);
@@ -145,8 +132,8 @@ describe("longshore blobs put", () => {
     [["run", "x.py", "--layer", "sha256:1"], /--layer sha256:1 is not DIGEST=PATH/],
     [["run", "x.py", "--layer", `sha256:${"0".repeat(64)}=/work`], /you have no blob of this digest/],
   ])("says why not when it cannot: %j", async (words, message) => {
-    await writeFile(join(directory.path, "x.py"), "");
-    const { stderr, exitCode } = await longshore.command(words, { directory: directory.path });
+    await commandLine.write({ "x.py": "" });
+    const { stderr, exitCode } = await commandLine.longshore(words);
     expect(stderr).toMatch(message);
     expect(exitCode).toBe(125);
   });
@@ -155,16 +142,18 @@ describe("longshore blobs put", () => {
 /** Resolves when a worker has a slot busy. */
 async function runsSomewhere(): Promise<void> {
   for (;;) {
-    const { stdout } = await longshore.command(["workers", "--json"]);
+    const { stdout } = await commandLine.longshore(["workers", "--json"]);
     if (/"busy": [1-9]/.test(stdout.toString())) return;
   }
 }
 
 describe("longshore workers and images", () => {
   it("list who is alive and what there is", async () => {
-    const workers = (await longshore.command(["workers"])).stdout.toString();
+    const workers = (await commandLine.longshore(["workers"])).stdout.toString();
     expect(workers).toMatch(/^WORKER +SLOTS BUSY +CGROUP +KERNEL +IMAGES\n\S+ +\d+\/\d+ +v[12] +\S+ +.*python/);
-    const images = await longshore.command(["images", "list"], { environment: { LONGSHORE_DATA: data.path } });
+    const images = await commandLine.longshore(["images", "list"], {
+      environment: { LONGSHORE_DATA: commandLine.installation.data.path },
+    });
     expect(images.stdout.toString()).toMatch(/^python +sha256:[0-9a-f]{12} +[\d.]+ MB$/m);
   });
 });

@@ -1,30 +1,19 @@
 import { createHash } from "node:crypto";
-import { mkdtempDisposable, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DataDirectory, makeDataDirectory } from "../../support/data-directory.ts";
-import { type CommandOptions, type Longshore, startLongshore } from "../../support/longshore.ts";
+import { type CommandLine, startCommandLine } from "../../support/command-line.ts";
+import type { CommandOptions } from "../../support/longshore.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
 
-let data: DataDirectory;
-let longshore: Longshore;
-let directory: Awaited<ReturnType<typeof mkdtempDisposable>>;
+let commandLine: CommandLine;
 
 beforeAll(async () => {
-  data = await makeDataDirectory();
-  longshore = await startLongshore(data.path, { LONGSHORE_LOG_LEVEL: "error" });
-  directory = await mkdtempDisposable(join(tmpdir(), "longshore-watch-"));
+  commandLine = await startCommandLine(["python"]);
 });
-afterAll(async () => {
-  await longshore.stop();
-  await data[Symbol.asyncDispose]();
-  await directory.remove();
-});
+afterAll(() => commandLine[Symbol.asyncDispose]());
 
 async function run(source: string, options: CommandOptions = {}, words: readonly string[] = []) {
-  await writeFile(join(directory.path, "main.py"), source);
-  return await longshore.command(["run", "main.py", ...words], { directory: directory.path, ...options });
+  await commandLine.write({ "main.py": source });
+  return await commandLine.longshore(["run", "main.py", ...words], options);
 }
 
 describe("longshore run", () => {
@@ -39,7 +28,7 @@ describe("longshore run", () => {
   });
 
   it("prints every byte once, although its connection breaks again and again", async () => {
-    const { port } = new URL(longshore.url);
+    const { port } = new URL(commandLine.installation.api.url);
     await using proxy = await TcpProxy.open(Number(port));
     const source = `
 import random, sys, time
@@ -64,7 +53,7 @@ for _ in range(60):
   });
 
   it("gives up when the API has gone for good", async () => {
-    const { port } = new URL(longshore.url);
+    const { port } = new URL(commandLine.installation.api.url);
     await using proxy = await TcpProxy.open(Number(port));
     const source = `import time\nprint("begun", flush=True)\ntime.sleep(8)`;
     const onStart: CommandOptions["onStart"] = (child) =>
