@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { apiProgram, apiUrl, workerProgram } from "../../infra/start/programs.ts";
 import { prepareRedis } from "../../infra/start/redis.ts";
-import { Supervisor } from "../../infra/start/supervisor.ts";
+import { type Program, Supervisor } from "../../infra/start/supervisor.ts";
 import { loadConfig } from "../../shared/config.ts";
 import { runJobSchema } from "../../shared/job.ts";
 import { freePort } from "../support/redis.ts";
@@ -14,16 +14,29 @@ import type { Workbench } from "./workbench.ts";
 
 const WAIT_SECONDS = 30;
 
+/** What the programs of an installation are told. */
+export interface LongshoreOptions {
+  /** More of their environment. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** How many; 1 unless given. */
+  readonly workers?: number;
+}
+
+/** Where an installation is reached. */
+export interface Longshore {
+  readonly url: string;
+  readonly redisUrl: string;
+}
+
 /**
- * Redis, API and a worker, each a process of its own. The worker has one slot and the bench's image, unless `settings`
+ * Redis, API and workers, each a process of its own. A worker has one slot and the bench's image, unless `settings`
  * say something else.
- * @returns the API's URL
  */
 export async function startLongshore(
   bench: Workbench,
   resources: AsyncDisposableStack,
-  settings: Readonly<Record<string, string>> = {},
-): Promise<string> {
+  { settings = {}, workers = 1 }: LongshoreOptions = {},
+): Promise<Longshore> {
   const redis = await prepareRedis(await mkdtemp(join(bench.directory, "redis-")));
   const environment = {
     REDIS_URL: redis.url,
@@ -35,10 +48,11 @@ export async function startLongshore(
   };
   const config = loadConfig(environment);
   const supervisor = resources.adopt(new Supervisor((line) => process.stderr.write(`${line}\n`)), (it) => it.stop());
-  const programs = [redis.program, apiProgram(config, environment), workerProgram(config, environment)];
+  const worker = workerProgram(config, environment);
+  const programs = [redis.program, apiProgram(config, environment)].concat(new Array<Program>(workers).fill(worker));
   // Stdout is for the report; what they say is quoted when they fail.
   for (const program of programs) await supervisor.start({ ...program, output: "keep" });
-  return apiUrl(config);
+  return { url: apiUrl(config), redisUrl: redis.url };
 }
 
 /** From when to when a client waited, on the machine's monotonic clock in nanoseconds. */

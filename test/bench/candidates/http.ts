@@ -6,7 +6,7 @@ export const http: Candidate = {
   name: "http",
   measures: "writable root, one client: POST /v1/jobs?wait until the answer is read, through API, Redis and worker",
   async open({ bench, resources }) {
-    const client = resources.use(new Client(await startLongshore(bench, resources), benchJob(bench)));
+    const client = resources.use(new Client((await startLongshore(bench, resources)).url, benchJob(bench)));
     return tryOut(async () => {
       const { sent, answered } = await client.post();
       return Number(answered - sent);

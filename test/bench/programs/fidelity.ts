@@ -93,7 +93,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
 async function openClient(bench: Workbench, cpuset: string, resources: AsyncDisposableStack): Promise<JudgeClient> {
   const data = resources.use(await makeDataDirectory());
   const settings = { LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: String(SLOTS), LONGSHORE_CPUSET: cpuset };
-  return new JudgeClient(await startLongshore(bench, resources, settings));
+  return new JudgeClient((await startLongshore(bench, resources, { settings })).url);
 }
 
 async function besideBusySlots<Result>(client: JudgeClient, work: () => Promise<Result>): Promise<Result> {

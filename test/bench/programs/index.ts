@@ -3,8 +3,17 @@ import { compare } from "./compare.ts";
 import { fidelity } from "./fidelity.ts";
 import { images } from "./images.ts";
 import { load } from "./load.ts";
+import { scale } from "./scale.ts";
 import { stages } from "./stages.ts";
 import { steps } from "./steps.ts";
 
 /** All that can be measured; the first when the command line names none. */
-export const programs: readonly [BenchProgram, ...BenchProgram[]] = [compare, steps, stages, load, images, fidelity];
+export const programs: readonly [BenchProgram, ...BenchProgram[]] = [
+  compare,
+  steps,
+  stages,
+  load,
+  scale,
+  images,
+  fidelity,
+];

@@ -58,7 +58,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   const subjects: Subject<Burst>[] = [];
   if (isWanted(HTTP)) {
     const settings = { LONGSHORE_SLOTS: String(availableParallelism()) };
-    const url = await startLongshore(bench, resources, settings);
+    const { url } = await startLongshore(bench, resources, { settings });
     for (const count of CLIENTS) {
       subjects.push({ name: httpName(count), measure: () => burst(url, benchJob(bench), count) });
     }
@@ -66,7 +66,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   if (isWanted(PYTHON_HTTP)) {
     const { dataDirectory } = loadConfig({});
     const settings = { LONGSHORE_SLOTS: String(availableParallelism()), LONGSHORE_DATA: dataDirectory };
-    const url = await startLongshore(bench, resources, settings);
+    const { url } = await startLongshore(bench, resources, { settings });
     const job = { language: "python", source: PYTHON_PROGRAM };
     subjects.push({ name: PYTHON_HTTP, measure: () => burst(url, job, PYTHON_CLIENTS) });
   }

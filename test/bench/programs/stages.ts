@@ -72,7 +72,8 @@ async function visit(
   settings: Readonly<Record<string, string>>,
 ): Promise<readonly Visit[]> {
   await using resources = new AsyncDisposableStack();
-  const client = resources.use(new Client(await startLongshore(bench, resources, settings), benchJob(bench)));
+  const { url } = await startLongshore(bench, resources, { settings });
+  const client = resources.use(new Client(url, benchJob(bench)));
   const samples = await interleave([{ name: SUBJECT, measure: () => client.post() }], options);
   return samples.get(SUBJECT) ?? [];
 }
