@@ -13,6 +13,7 @@ import type { Blobs } from "../../shared/blobs/blobs.ts";
 import { requireAdministrator, requireKey, requireLocalHost } from "./authenticate.ts";
 import { createContext, type ApiOptions } from "./context.ts";
 import { handleError, handleNotFound } from "./handle-error.ts";
+import { limitLingering } from "./limit-lingering.ts";
 import { limitRate } from "./limit-rate.ts";
 import { logRequests, measureRequests } from "./observe.ts";
 import { labelRoutes, serveRoutes, type Route } from "./route.ts";
@@ -43,7 +44,7 @@ export function createApi(options: ApiOptions): Api {
   app.disable("x-powered-by");
   app.disable("etag");
 
-  app.use(logRequests(logger), measureRequests(metrics));
+  app.use(logRequests(logger), measureRequests(metrics), limitLingering());
   app.use(
     helmet({
       contentSecurityPolicy: {
