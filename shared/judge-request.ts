@@ -7,6 +7,7 @@ import { textSchema } from "./content.ts";
 import { createLimitsSchema, type Limits, type PartialLimits } from "./limits.ts";
 import { checkCases, checkFiles, checkGroups, judgeBounds } from "./judge-request-rules.ts";
 import { requestBounds } from "./job-request-rules.ts";
+import { argumentSchema } from "./process-fields.ts";
 import { blobDigestSchema, contentSchema, fileSchema, priorities } from "./request-fields.ts";
 
 /** What a submission may print unless the request says otherwise, in bytes; it goes to the worker's disk. */
@@ -31,7 +32,8 @@ const dataSchema = z
   .union([contentSchema, z.strictObject({ blob: blobDigestSchema })])
   .meta({ id: "CaseData", description: "text, encoded bytes, or the digest of a blob" });
 
-const nameSchema = textSchema.min(1).max(128);
+/** Names end up in reports and on terminals, which have no NUL either. */
+const nameSchema = argumentSchema.min(1).max(128);
 
 const pointsSchema = z.number().min(0).max(MILLION);
 

@@ -7,7 +7,6 @@
  *                                         └─▶ …                           ┘
  */
 import * as z from "zod";
-import { textSchema } from "./content.ts";
 import { createLimitsSchema, type Limits, type PartialLimits } from "./limits.ts";
 import { argumentSchema, environmentSchema, imageSchema, layerSchema } from "./process-fields.ts";
 import { requestBounds } from "./job-request-rules.ts";
@@ -113,7 +112,7 @@ export function createShardRequestSchema(maxima: Limits) {
             "time: by what items took before, longest first into the emptiest shard, unknown ones at the median; " +
             "round-robin: in turn; dynamic: each shard takes the next few items until none is left",
         }),
-      suite: textSchema.min(1).max(shardBounds.suiteCharacters).optional().meta({
+      suite: argumentSchema.min(1).max(shardBounds.suiteCharacters).optional().meta({
         description: "name under which it is remembered how long items take, among those of the same key",
       }),
       report: z.literal("junit").default("junit").meta({ description: "form of the shards' reports" }),
