@@ -1,0 +1,224 @@
+/** The shared state of divided jobs: attempts and their parts, played by hand. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { partId, type ShardPartRequest, type ShardPlan, type ShardWork } from "../../../shared/shard-part.ts";
+import { ShardStore, type Holding } from "../../../shared/shard-store.ts";
+import { eventOf } from "../../../worker/jobs/shard/divide.ts";
+import { requestOf } from "../../support/jobs.ts";
+import { openStore, QUEUE, type StoreBench } from "./store.ts";
+
+let bench: StoreBench;
+let shards: ShardStore;
+
+beforeAll(async () => {
+  bench = await openStore();
+  shards = new ShardStore({
+    redis: bench.redis,
+    queue: QUEUE,
+    resultTtlSeconds: 60,
+    layerTtlSeconds: 60,
+    insist: (call) => call(),
+  });
+});
+afterAll(async () => await bench[Symbol.asyncDispose]());
+
+const request = requestOf({ kind: "shard", items: ["a", "b"], command: ["run", "{items}"] });
+
+/** A job in the hands of an attempt. */
+async function claimed(): Promise<Holding> {
+  const { id } = await bench.submit(request);
+  const token = randomUUID();
+  await bench.store.claim(id, { worker: "w", token });
+  return { id, token };
+}
+
+function planOf(works: readonly ShardWork[], batches: readonly string[][] = []): ShardPlan {
+  return {
+    setup: null,
+    setupLayer: null,
+    discovery: null,
+    image: "",
+    timings: { queuedMs: 0, pullMs: 0, setupMs: 0, discoverMs: 0 },
+    parts: works.map((work) => ({ work, expectedMs: null })),
+    batches,
+  };
+}
+
+function partRequest(job: string, shard: number, work: ShardWork): ShardPartRequest {
+  return { kind: "shard-part", job, shard, shards: 2, work, setup: null, priority: "normal" };
+}
+
+/** Divides a job into two parts, which BullMQ is said to have. */
+async function divided(batches: readonly string[][] = []): Promise<{ job: Holding; parts: ShardPartRequest[] }> {
+  const job = await claimed();
+  const work: ShardWork = batches.length > 0 ? { kind: "batches" } : { kind: "whole" };
+  const parts = [partRequest(job.id, 1, work), partRequest(job.id, 2, work)];
+  await fanOut(job, parts, batches);
+  for (const { shard } of parts) await bench.store.confirm(partId(job.id, shard));
+  await bench.store.suspend(job.id, job.token);
+  return { job, parts };
+}
+
+async function fanOut(job: Holding, parts: readonly ShardPartRequest[], batches: readonly string[][] = []) {
+  const plan = planOf(
+    parts.map(({ work }) => work),
+    batches,
+  );
+  return await shards.fanOut(
+    job,
+    plan,
+    parts.map((part) => ({ request: part, event: eventOf(part) })),
+  );
+}
+
+/** An attempt at a part. */
+async function begun({ job, shard }: ShardPartRequest): Promise<Holding> {
+  const holding = { id: partId(job, shard), token: randomUUID() };
+  const claim = await bench.store.claim(holding.id, { worker: "w", token: holding.token });
+  if (claim.status !== "claimed") throw new Error(`the part is ${claim.status}`);
+  return holding;
+}
+
+async function statesOf({ id }: Holding): Promise<string[]> {
+  return (await shards.standings(id, 2)).map(({ state }) => state);
+}
+
+const done = {
+  state: "done",
+  outputs: [],
+  result: { worker: "w", runs: [], items: 0, wallTimeMs: 0, endings: [], files: [] },
+} as unknown as Parameters<StoreBench["store"]["finish"]>[2];
+
+describe("a job that is divided", () => {
+  test("is continued by the same attempt, whoever claims it", async () => {
+    const { job } = await divided();
+    const claim = await bench.store.claim(job.id, { worker: "another", token: "t" });
+    expect(claim).toMatchObject({ status: "claimed", attempt: 1, phase: "divided", request });
+    expect(await bench.store.get(job.id)).toMatchObject({ state: "running", attempt: 1 });
+  });
+
+  test("has parts that nobody sees from outside", async () => {
+    const { job } = await divided();
+    expect(await bench.store.get(partId(job.id, 1))).toBeUndefined();
+    expect(await statesOf(job)).toEqual(["queued", "queued"]);
+  });
+
+  test("may be divided again by who does not know that it was: parts stay as they are", async () => {
+    const { job, parts } = await divided([["a"], ["b"]]);
+    const [first] = parts;
+    if (first === undefined) throw new Error("there is no part");
+    const part = await begun(first);
+    expect(await shards.takeBatch(part, first)).toEqual(["a"]);
+    await bench.store.claim(job.id, { worker: "w", token: "again" });
+    expect(await fanOut({ ...job, token: "again" }, parts, [["a"], ["b"]])).toBe("divided");
+    expect(await statesOf(job)).toEqual(["running", "queued"]);
+    expect(await shards.takeBatch(part, first)).toEqual(["b"]);
+    expect(await shards.takeBatch(part, first)).toBe("none");
+  });
+
+  test("cannot be divided by an attempt that has lost it", async () => {
+    const job = await claimed();
+    await bench.store.claim(job.id, { worker: "another", token: "other" });
+    expect(await fanOut(job, [partRequest(job.id, 1, { kind: "whole" })])).toBe("lost");
+    expect(await bench.store.suspend(job.id, job.token)).toBe("lost");
+    expect(await shards.plan(job.id)).toBeUndefined();
+  });
+
+  test("is canceled at once while its parts run, which are told, and those that wait with it", async () => {
+    const { job, parts } = await divided();
+    const [first] = parts;
+    if (first === undefined) throw new Error("there is no part");
+    const part = await begun(first);
+    expect(await bench.store.cancel(job.id)).toBe("canceled");
+    expect(await statesOf(job)).toEqual(["running", "canceled"]);
+    expect(await bench.store.isCancelRequested(part.id)).toBe(true);
+    expect(await bench.store.finish(part.id, part.token, done)).toBe("stored");
+    expect(await statesOf(job)).toEqual(["canceled", "canceled"]);
+  });
+
+  test("takes its parts along when it is canceled in the moment in which it is divided", async () => {
+    const job = await claimed();
+    expect(await bench.store.cancel(job.id)).toBe("requested");
+    await fanOut(job, [partRequest(job.id, 1, { kind: "whole" }), partRequest(job.id, 2, { kind: "whole" })]);
+    expect(await bench.store.suspend(job.id, job.token)).toBe("canceled");
+    expect(await statesOf(job)).toEqual(["canceled", "canceled"]);
+  });
+
+  test("keeps the results of its parts until it is finished itself, and then as long as its own", async () => {
+    const { job, parts } = await divided([["a"]]);
+    for (const part of parts) {
+      const { id, token } = await begun(part);
+      await bench.store.finish(id, token, done);
+    }
+    const keyOf = (shard: number) => bench.store.keys.job(partId(job.id, shard));
+    expect(await bench.redis.ttl(keyOf(1))).toBe(-1);
+    await bench.store.claim(job.id, { worker: "w", token: "merger" });
+    await bench.store.finish(job.id, "merger", { state: "canceled" });
+    for (const shard of [1, 2]) expect(await bench.redis.ttl(keyOf(shard))).toBeGreaterThan(0);
+    const left = await bench.redis.keys(`*${job.id}*`);
+    for (const key of left.filter((name) => !name.includes(":jobs:"))) {
+      expect(await bench.redis.ttl(key), key).toBeGreaterThan(0);
+    }
+  });
+
+  test("leaves nothing in the depth of the queue when it is over", async () => {
+    const { job } = await divided();
+    await bench.store.fail(job.id, { code: "worker_lost", message: "" });
+    for (const set of [bench.store.keys.queued, bench.store.keys.running, bench.store.keys.pending]) {
+      const ids = await bench.redis.zrange(set, "0", "-1");
+      expect(ids.filter((id) => id.startsWith(job.id))).toEqual([]);
+    }
+  });
+});
+
+describe("batches", () => {
+  const batches = [["a", "b"], ["c"], ["d"]];
+
+  test("are taken in their order, each by one", async () => {
+    const { parts } = await divided(batches);
+    const [one, two] = await Promise.all(parts.map(begun));
+    const [first, second] = parts;
+    if (one === undefined || two === undefined || first === undefined || second === undefined)
+      throw new Error("no parts");
+    expect(await shards.takeBatch(one, first)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(two, second)).toEqual(["c"]);
+    expect(await shards.takeBatch(one, first)).toEqual(["d"]);
+    expect(await shards.takeBatch(two, second)).toBe("none");
+  });
+
+  test("of an attempt that died are given back when the next one begins, and it takes none any more", async () => {
+    const { parts } = await divided(batches);
+    const [first, second] = parts;
+    if (first === undefined || second === undefined) throw new Error("no parts");
+    const dead = await begun(first);
+    const other = await begun(second);
+    await shards.takeBatch(dead, first);
+    expect(await shards.takeBatch(other, second)).toEqual(["c"]);
+    const next = await begun(first);
+    expect(await shards.takeBatch(dead, first)).toBe("lost");
+    expect(await shards.begin(dead, first)).toBe("lost");
+    expect(await shards.begin(next, first)).toBe("begun");
+    expect(await shards.takeBatch(other, second)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(next, first)).toEqual(["d"]);
+  });
+});
+
+describe("what is told of a part", () => {
+  test("stands in the stream of its job, in one order, whoever tells it", async () => {
+    const { job, parts } = await divided();
+    const [one, two] = await Promise.all(parts.map(begun));
+    const [first, second] = parts;
+    if (one === undefined || two === undefined || first === undefined || second === undefined)
+      throw new Error("no parts");
+    await shards.tell(one, job.id, { ...eventOf(first), state: "running" });
+    await shards.tell(two, job.id, { ...eventOf(second), state: "running" });
+    await shards.tell({ ...one, token: "stale" }, job.id, { ...eventOf(first), state: "done" });
+    const entries = await bench.redis.xrange(bench.store.keys.jobEvents(job.id), "-", "+");
+    expect(entries.map(([id, fields]) => [id, JSON.parse(fields[5] ?? "").state])).toEqual([
+      ["1-1", "queued"],
+      ["1-2", "queued"],
+      ["1-3", "running"],
+      ["1-4", "running"],
+    ]);
+  });
+});
