@@ -27,11 +27,13 @@ interface Row {
 }
 
 class LiveLines implements ShardProgress {
+  readonly #stream: WriteStream;
   readonly #log: ReturnType<typeof createLogUpdate>;
   readonly #rows = new Map<number, Row>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(stream: WriteStream) {
+    this.#stream = stream;
     this.#log = createLogUpdate(stream);
     this.#timer = setInterval(() => this.#draw(), REDRAW_MS);
   }
@@ -45,7 +47,7 @@ class LiveLines implements ShardProgress {
     this.#log(
       inOrder
         .map(({ event, cameAt }) =>
-          describeShard(event, event.state === "running" ? performance.now() - cameAt : 0, process.stderr),
+          describeShard(event, event.state === "running" ? performance.now() - cameAt : 0, this.#stream),
         )
         .join("\n"),
     );

@@ -73,6 +73,17 @@ describe("items of pytest", () => {
   });
 });
 
+describe("names of thousands of components", () => {
+  it("neither fill the memory nor keep others from being matched", () => {
+    const long = "a.".repeat(2000);
+    const hostile = Array.from({ length: 5000 }, (_, index) => `${long}${index}`);
+    const matcher = new ItemMatcher([...hostile, "src/e2e/login.spec.ts"]);
+    expect(matcher.itemsOf(makeTest({ classname: long, name: long }))).toEqual([]);
+    expect(matcher.itemsOf(makeTest({ classname: "src.e2e.login", name: "works" }))).toEqual([]);
+    expect(matcher.itemsOf(makeTest({ file: "src/e2e/login.spec.ts" }))).toEqual(["src/e2e/login.spec.ts"]);
+  });
+});
+
 describe("a test's id", () => {
   it.each([
     ["tests.test_a.TestX::test_y", { classname: "tests.test_a.TestX", name: "test_y" }],

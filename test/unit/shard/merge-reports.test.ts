@@ -71,6 +71,12 @@ describe("merged reports", () => {
     ]);
   });
 
+  it("keep tests apart whose names look like those that they are told apart by", () => {
+    const names = ["a", "a", "a #2", "a", "a #2"];
+    const { tests } = mergeReports([run({ tests: names.map((name) => makeTest({ name })) })]);
+    expect(new Set(tests.map(({ id }) => id)).size).toBe(5);
+  });
+
   it("keep tests apart that are in different shards, when their names do not say where they are", () => {
     const adds = makeTest({ suite: "sum", classname: "sum adds", name: "sum adds" });
     const { tests } = mergeReports([

@@ -10,17 +10,13 @@
  * begin in its test directory, and Java's classes know nothing of `src/test/java`.
  */
 import type { TestCase } from "./test-case.ts";
-import { fullNamesOf, isEnding, spellingsOf } from "./test-name.ts";
+import { fullNamesOf, isEnding, type Spelling, spellingsOf } from "./test-name.ts";
 
 /** Components of an item's end that are enough to know it by. */
 const END_COMPONENTS_MIN = 2;
 
-interface Node {
-  readonly next: Map<string, Node>;
-  readonly whole: Set<string>;
-  /** Items without the ending of their file: theirs is not the one that has another ending. */
-  readonly bare: Set<string>;
-}
+/** What the ends of all items may take, in UTF-16 code units: those of long items with many components are many. */
+const END_CHARACTERS_MAX = 16 * 1024 * 1024;
 
 interface Match {
   readonly items: readonly string[];
@@ -32,15 +28,19 @@ const NOTHING: Match = { items: [], length: 0 };
 
 /** The items of a shard, prepared for being looked up by tests. */
 export class ItemMatcher {
-  readonly #whole = makeNode();
-  readonly #ends = makeNode();
+  readonly #whole = new NameIndex();
+  readonly #ends = new NameIndex();
 
   constructor(items: Iterable<string>) {
+    let endCharacters = 0;
     for (const item of items) {
-      for (const { components, form } of spellingsOf(item)) {
-        insert(this.#whole, components)[form].add(item);
+      for (const spelling of spellingsOf(item)) {
+        this.#whole.add(spelling, item);
+        const { components, form } = spelling;
         for (let begin = 1; begin <= components.length - END_COMPONENTS_MIN; begin++) {
-          insert(this.#ends, components.slice(begin))[form].add(item);
+          endCharacters += item.length;
+          if (endCharacters > END_CHARACTERS_MAX) break;
+          this.#ends.add({ components: components.slice(begin), form }, item);
         }
       }
     }
@@ -49,10 +49,9 @@ export class ItemMatcher {
   /** The items that a test belongs to; none when it cannot be told. */
   itemsOf(test: TestCase): readonly string[] {
     const names = fullNamesOf(test);
-    const whole = names.flatMap((name) => name.map((_, begin) => walk(this.#whole, name, begin)));
-    const match = longest(whole);
-    if (match.length > 0) return match.items;
-    return longest(names.map((name) => walk(this.#ends, name, 0))).items;
+    const whole = longest(names.flatMap((name) => name.map((_, begin) => this.#whole.find(name, begin))));
+    if (whole.length > 0) return whole.items;
+    return longest(names.map((name) => this.#ends.find(name, 0))).items;
   }
 }
 
@@ -60,32 +59,43 @@ function longest(matches: readonly Match[]): Match {
   return matches.reduce((best, match) => (match.length > best.length ? match : best), NOTHING);
 }
 
-function makeNode(): Node {
-  return { next: new Map(), whole: new Set(), bare: new Set() };
-}
+/** Items by their components. */
+class NameIndex {
+  readonly #items = {
+    whole: new Map<string, string[]>(),
+    /** Without the ending of their file: theirs is not the file that has another ending. */
+    bare: new Map<string, string[]>(),
+  };
+  /** Most components of names begin no item, and need no further look. */
+  readonly #firsts = new Set<string>();
+  #lengthMax = 0;
 
-function insert(root: Node, components: readonly string[]): Node {
-  let node = root;
-  for (const component of components) {
-    let next = node.next.get(component);
-    if (next === undefined) node.next.set(component, (next = makeNode()));
-    node = next;
+  add({ components, form }: Spelling, item: string): void {
+    const [first] = components;
+    if (first === undefined) return;
+    this.#firsts.add(first);
+    this.#lengthMax = Math.max(this.#lengthMax, components.length);
+    const key = components.join("\0");
+    const items = this.#items[form].get(key);
+    if (items === undefined) this.#items[form].set(key, [item]);
+    else items.push(item);
   }
-  return node;
-}
 
-/** All items that stand in a name from one of its components on. */
-function walk(root: Node, name: readonly string[], begin: number): Match {
-  const items = new Set<string>();
-  let length = 0;
-  let node: Node | undefined = root;
-  for (let index = begin; index < name.length; index++) {
-    node = node.next.get(name[index] ?? "");
-    if (node === undefined) break;
-    const here = isEnding(name[index + 1]) ? node.whole : node.whole.union(node.bare);
-    if (here.size === 0) continue;
-    length = index + 1 - begin;
-    for (const item of here) items.add(item);
+  /** All items that stand in a name from one of its components on. */
+  find(name: readonly string[], begin: number): Match {
+    if (!this.#firsts.has(name[begin] ?? "")) return NOTHING;
+    const items = new Set<string>();
+    let length = 0;
+    const end = Math.min(name.length, begin + this.#lengthMax);
+    for (let next = begin + 1; next <= end; next++) {
+      const key = name.slice(begin, next).join("\0");
+      const bare = isEnding(name[next]) ? undefined : this.#items.bare.get(key);
+      for (const found of [this.#items.whole.get(key), bare]) {
+        if (found === undefined) continue;
+        length = next - begin;
+        for (const item of found) items.add(item);
+      }
+    }
+    return { items: [...items], length };
   }
-  return { items: [...items], length };
 }

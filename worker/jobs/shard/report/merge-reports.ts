@@ -58,19 +58,24 @@ export function mergeReports(runs: readonly ReportedRun[]): MergedReport {
 /** Tests of one run with their ids: a name that comes again, in another place of the report, is another test. */
 function* identify({ shard, items, tests }: Omit<ReportedRun, "round">): Generator<MergedTest, void, void> {
   const matcher = new ItemMatcher(items);
-  const seen = new Map<string, number>();
+  const ids = new Map<string, number>();
   for (const test of tests) {
-    const id = testId(test);
-    const times = (seen.get(id) ?? 0) + 1;
-    seen.set(id, times);
-    yield {
-      ...test,
-      id: times === 1 ? id : `${id} #${times}`,
-      shard,
-      runs: 1 + test.earlierFailures.length,
-      items: matcher.itemsOf(test),
-    };
+    const id = distinctId(testId(test), ids);
+    yield { ...test, id, shard, runs: 1 + test.earlierFailures.length, items: matcher.itemsOf(test) };
   }
+}
+
+/** @param ids how often each was there; those that are given out come into it */
+function distinctId(id: string, ids: Map<string, number>): string {
+  let times = ids.get(id) ?? 0;
+  let distinct = id;
+  do {
+    times++;
+    distinct = times === 1 ? id : `${id} #${times}`;
+  } while (times > 1 && ids.has(distinct));
+  ids.set(id, times);
+  if (times > 1) ids.set(distinct, 1);
+  return distinct;
 }
 
 /** Names that tell nothing of where a test is, as jest-junit's, may be of two tests in two shards. */

@@ -26,12 +26,17 @@ const AT_ENDING = /\.(\w+)(?=::|$)/;
 /** A class that says nothing: node:test has it with every test. */
 const NO_CLASS: ReadonlySet<string> = new Set(["", "test"]);
 
+/** More are none that a person has named: the rest is one component. */
+const COMPONENTS_MAX = 32;
+
 /** Splits a name. What is in brackets, as parameters are, is one component: it may contain anything. */
 export function componentsOf(name: string): string[] {
   const bracket = name.indexOf("[");
   const plain = bracket < 0 ? name : name.slice(0, bracket);
   const parameters = bracket < 0 ? [] : [name.slice(bracket)];
-  return [...plain.split(SEPARATOR).filter((component) => component !== ""), ...parameters];
+  const components = plain.split(SEPARATOR).filter((component) => component !== "");
+  const rest = components.splice(COMPONENTS_MAX).join("/");
+  return [...components, ...(rest === "" ? [] : [rest]), ...parameters];
 }
 
 /** One way to write a name. */
@@ -56,7 +61,8 @@ export function isEnding(component: string | undefined): boolean {
 /** What a test may be called in full: by its file, its class, and its suite. */
 export function fullNamesOf({ file, classname, suite, name }: Parts): string[][] {
   const files = file === null ? [] : spellingsOf(file).map(({ components }) => components);
-  return [...files, componentsOf(classname), componentsOf(suite)].map((place) => place.concat(componentsOf(name)));
+  const places = [...files, componentsOf(classname), ...(suite === classname ? [] : [componentsOf(suite)])];
+  return places.map((place) => place.concat(componentsOf(name)));
 }
 
 /** Identifies a test in all reports: its file, unless its class has that; its class, or its suite; and its name. */
