@@ -29,11 +29,15 @@ export class IgnoreFiles {
     this.#levels = levels;
   }
 
-  /** With those of a directory; `prefix` is its path below the topmost one. */
+  /** With those of a directory that is not ignored; `prefix` is its path below the topmost one. */
   async within(directory: string, prefix: string): Promise<IgnoreFiles> {
     const texts = await Promise.all(FILE_NAMES.map((name) => readText(join(directory, name))));
-    if (texts.every((text) => text === "")) return this;
-    return new IgnoreFiles([...this.#levels, { prefix, rules: ignore({ ignorecase: false }).add(texts.join("\n")) }]);
+    // One that ignores this very directory was overruled, and would ignore all that is in it.
+    const levels = this.#levels.filter(
+      (level) => prefix === "" || !level.rules.ignores(prefix.slice(level.prefix.length)),
+    );
+    if (texts.every((text) => text === "")) return new IgnoreFiles(levels);
+    return new IgnoreFiles([...levels, { prefix, rules: ignore({ ignorecase: false }).add(texts.join("\n")) }]);
   }
 
   /** Whether a path is ignored whose directories are not; that of a directory has a slash at its end. */

@@ -79,6 +79,18 @@ describe("a checkout's tree", () => {
     ]);
   });
 
+  it("has directories that a deeper ignore file takes back, with what is in them", async () => {
+    const files = { ".gitignore": "build/\n", "a/.gitignore": "!build/\n", "a/build/x": "", "b/build/x": "" };
+    expect(await pathsOf(files, "honoured")).toEqual([
+      ".gitignore",
+      "a/",
+      "a/.gitignore",
+      "a/build/",
+      "a/build/x",
+      "b/",
+    ]);
+  });
+
   it("has what .longshoreignore takes back, and lacks what it adds", async () => {
     const files = {
       ".gitignore": "node_modules/\n",
