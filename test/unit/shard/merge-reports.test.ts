@@ -77,13 +77,24 @@ describe("merged reports", () => {
     expect(new Set(tests.map(({ id }) => id)).size).toBe(5);
   });
 
-  it("keep tests apart that are in different shards, when their names do not say where they are", () => {
-    const adds = makeTest({ suite: "sum", classname: "sum adds", name: "sum adds" });
+  it("keep tests of different commands apart, when their names do not say where they are", () => {
+    const adds = { suite: "sum", classname: "sum adds", name: "sum adds" };
     const { tests } = mergeReports([
-      run({ items: ["a.test.js"], tests: [adds] }),
-      run({ shard: 1, items: ["b.test.js"], tests: [adds] }),
+      run({ items: ["a.test.js", "b.test.js"], tests: [makeTest(adds)] }),
+      run({ items: ["c.test.js"], tests: [makeTest(adds)] }),
+      run({ shard: 1, items: ["d.test.js", "e.test.js"], tests: [makeFailed(adds)] }),
+      run({ shard: 1, round: 1, items: ["e.test.js"], tests: [makeTest(adds)] }),
     ]);
-    expect(tests).toHaveLength(2);
+    expect(tests.map(({ runs, earlierFailures }) => [runs, earlierFailures.length])).toEqual([
+      [1, 0],
+      [1, 0],
+      [2, 1],
+    ]);
+  });
+
+  it("count a test once that a command ran again which splits by itself", () => {
+    const runs = [0, 1].map((round) => run({ items: [], round, tests: [makeTest()] }));
+    expect(mergeReports(runs).tests).toHaveLength(1);
   });
 
   it("say what items took when they were run first", () => {

@@ -42,9 +42,15 @@ export function mergeReports(runs: readonly ReportedRun[]): MergedReport {
   const inOrder = runs.toSorted((a, b) => a.round - b.round || a.shard - b.shard);
   const merged = new Map<string, MergedTest>();
   const itemTimesMs = new Map<string, number>();
-  for (const { round, ...run } of inOrder) {
+  // The command that had an item first: another one may have a test of the same name, its repetitions have the same test.
+  const origins = new Map<string, number>();
+  for (const [index, { round, ...run }] of inOrder.entries()) {
+    const [first = `shard ${run.shard}`] = run.items;
+    const origin = origins.get(first) ?? index;
+    for (const item of [first, ...run.items]) if (!origins.has(item)) origins.set(item, origin);
     for (const test of identify(run)) {
-      const key = keyOf(test);
+      // Names that tell nothing of where a test is, as jest-junit's, may be those of two tests in two commands.
+      const key = test.items.length > 0 ? test.id : `${origin}\0${test.id}`;
       const earlier = merged.get(key);
       merged.set(key, earlier === undefined ? test : mergeTries(earlier, test));
       if (round > 0 || earlier !== undefined) continue;
@@ -76,11 +82,6 @@ function distinctId(id: string, ids: Map<string, number>): string {
   ids.set(id, times);
   if (times > 1) ids.set(distinct, 1);
   return distinct;
-}
-
-/** Names that tell nothing of where a test is, as jest-junit's, may be of two tests in two shards. */
-function keyOf({ id, items, shard }: MergedTest): string {
-  return items.length > 0 ? `:${id}` : `${shard}:${id}`;
 }
 
 function itemsOf(tests: Iterable<MergedTest>): Set<string> {
