@@ -83,7 +83,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
 
   insistOnVolumes(config.volumes, config.idBase);
   await mkdir(config.dataDirectory, { recursive: true });
-  const images = await ImageStore.open(join(config.dataDirectory, "images"));
+  const { imageLimits: limits, imageCacheBytes } = config;
+  const images = await ImageStore.open(join(config.dataDirectory, "images"), { limits, bytesMax: imageCacheBytes });
   const puller = new ImagePuller(images, registrySettings(config, process.env));
   // Each slot has a companion.
   const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
@@ -164,7 +165,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     ),
   );
 
-  const { imageCacheBytes, blobTtlSeconds } = config;
+  const { blobTtlSeconds } = config;
   resources.use(
     periodically(
       async () => {

@@ -17,8 +17,29 @@ export const imageVariables = {
   LONGSHORE_IMAGE_CACHE_BYTES: {
     default: "",
     meaning:
-      "what a worker's images may take on its disk, in bytes; those least recently used go first. No limit if not set",
+      "what a worker's images may take on its disk, in bytes; of those that were pulled, the ones least recently used go " +
+      "first, and what does not fit is refused. No limit if not set",
     schema: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  },
+  LONGSHORE_IMAGE_BYTES: {
+    default: "68719476736",
+    meaning: "what an image that is pulled or imported may hold, all of its layers together, unpacked, in bytes",
+    schema: whole(1, Number.MAX_SAFE_INTEGER),
+  },
+  LONGSHORE_IMAGE_LAYER_BYTES: {
+    default: "34359738368",
+    meaning: "what one layer of such an image may hold, unpacked, in bytes",
+    schema: whole(1, Number.MAX_SAFE_INTEGER),
+  },
+  LONGSHORE_IMAGE_LAYER_ENTRIES: {
+    default: "1000000",
+    meaning: "files, directories and links that one layer of such an image may hold",
+    schema: whole(1, 100_000_000),
+  },
+  LONGSHORE_IMAGE_BLOB_BYTES: {
+    default: "17179869184",
+    meaning: "what one layer of such an image may have as it comes, compressed, in bytes",
+    schema: whole(1, Number.MAX_SAFE_INTEGER),
   },
   LONGSHORE_KEPT_LAYER_TTL_SECONDS: {
     default: "86400",
@@ -69,6 +90,13 @@ export const imageVariables = {
 export interface ImageConfig {
   /** What the image store may hold; undefined: no limit. */
   readonly imageCacheBytes: number | undefined;
+  /** What an image may hold that is pulled or imported; bytes are of unpacked layers, but for `blobBytesMax`. */
+  readonly imageLimits: {
+    readonly bytesMax: number;
+    readonly layerBytesMax: number;
+    readonly layerEntriesMax: number;
+    readonly blobBytesMax: number;
+  };
   /** How long, and how much of it, what jobs write is kept that want it. */
   readonly keptLayers: { readonly ttlSeconds: number; readonly bytesMax: number };
   /** Of images that are pulled; undefined: the machine's own. */
@@ -86,6 +114,12 @@ export interface ImageConfig {
 export function imageConfig(values: ValuesOf<typeof imageVariables>): ImageConfig {
   return {
     imageCacheBytes: values.LONGSHORE_IMAGE_CACHE_BYTES,
+    imageLimits: {
+      bytesMax: values.LONGSHORE_IMAGE_BYTES,
+      layerBytesMax: values.LONGSHORE_IMAGE_LAYER_BYTES,
+      layerEntriesMax: values.LONGSHORE_IMAGE_LAYER_ENTRIES,
+      blobBytesMax: values.LONGSHORE_IMAGE_BLOB_BYTES,
+    },
     keptLayers: {
       ttlSeconds: values.LONGSHORE_KEPT_LAYER_TTL_SECONDS,
       bytesMax: values.LONGSHORE_KEPT_LAYER_BYTES,

@@ -12,13 +12,18 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { receiveBlob } from "./blobs.ts";
 import { type Digest, digestOf, hexOf } from "./digest.ts";
+import { wayOut } from "./image-limits.ts";
 import type { StoredLayer } from "./layers.ts";
 import { FileLock } from "./lock.ts";
 import { compressionOf, type Descriptor, imageConfig, imageManifest, parseDocument } from "./oci.ts";
 import type { ImageOrigin } from "./references.ts";
+import { type Room, StoreFullError } from "./room.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
-import { LAYER_LIMITS, LAYERS_MAX, type LayerLimits } from "./unpack/limits.ts";
+import { type Allowance, allow, giveBack, giveUp, spendingOf, take } from "./unpack/allowance.ts";
+import { LAYERS_MAX } from "./unpack/limits.ts";
+import { PIECE_BYTES } from "./unpack/pieces.ts";
 import { unpackInThread } from "./unpack/pool.ts";
+import type { UnpackTask } from "./unpack/unpack-layer.ts";
 
 /** A layer that can be had from somewhere. */
 export interface LayerSource {
@@ -34,7 +39,6 @@ export interface LayerSource {
 
 export interface AddLayerOptions {
   readonly signal?: AbortSignal;
-  readonly limits?: LayerLimits;
 }
 
 /** An image from elsewhere cannot be had, because it is malformed, hostile, or of a kind that is not understood. */
@@ -42,29 +46,62 @@ export class ImageRefusedError extends Error {
   override readonly name = "ImageRefusedError";
 }
 
+/** Room that an addition has, and has to leave. */
+interface AdditionRoom {
+  readonly allowance: Allowance;
+  readonly room: Pick<Room, "leave">;
+}
+
 /** An image that is being added. Garbage collection waits until it is disposed of. */
 export class ImageAddition implements AsyncDisposable {
   readonly #store: ImageStore;
   readonly #hold: AsyncDisposable;
+  readonly #room: AdditionRoom | undefined;
+  readonly #underWay = new Set<Promise<StoredLayer>>();
+  #isDisposed = false;
+  /** Layers and blobs that have come. */
+  readonly #added = new Set<Digest>();
+  /** Of the image that is being added: what its layers may hold, and which of them have been counted. */
+  #image: { readonly allowance: Allowance; readonly counted: Set<Digest> };
 
-  constructor(store: ImageStore, hold: AsyncDisposable) {
+  constructor(store: ImageStore, hold: AsyncDisposable, room: AdditionRoom | undefined) {
     this.#store = store;
     this.#hold = hold;
+    this.#room = room;
+    this.#image = imageOf(store);
   }
 
   /**
    * Adds a layer, blob and directory, unless the store has them.
    * @throws {ImageRefusedError} when the layer is not what it may be; nothing of it stays
+   * @throws {StoreFullError} when there is no room for it: see `makingRoom`
    */
   async addLayer(source: LayerSource, options: AddLayerOptions = {}): Promise<StoredLayer> {
+    const adding = this.#addLayer(source, options);
+    this.#underWay.add(adding);
+    try {
+      return await adding;
+    } finally {
+      this.#underWay.delete(adding);
+    }
+  }
+
+  async #addLayer(source: LayerSource, options: AddLayerOptions): Promise<StoredLayer> {
     const { descriptor, diffId } = source;
     insistOnLayerType(descriptor);
+    const { blobBytesMax } = this.#store.limits;
+    if (descriptor.size > blobBytesMax)
+      throw new ImageRefusedError(
+        `layer ${descriptor.digest} is refused: it has ${descriptor.size} bytes as it comes, and ${blobBytesMax} are ` +
+          `allowed: ${wayOut("blob")}`,
+      );
     const present = await this.#find(source);
-    if (present !== undefined) return present;
+    if (present !== undefined) return this.#count(present);
     const path = join(this.#store.directory, "locks", `${hexOf(diffId)}.lock`);
     await using _lock = await FileLock.acquire(path, options.signal);
     // Awaited here: the lock is dropped as soon as this returns.
-    return (await this.#find(source)) ?? (await this.#add(source, options));
+    const added = await this.#find(source);
+    return added === undefined ? await this.#add(source, options) : this.#count(added);
   }
 
   /**
@@ -100,10 +137,15 @@ export class ImageAddition implements AsyncDisposable {
     await this.#store.blobs.put(configBytes);
     const digest = await this.#store.blobs.put(manifestBytes);
     await this.#store.references.set(reference, digest, origin);
+    this.#image = imageOf(this.#store);
     return { reference, digest, manifest, config, layers, lowerDirs: await this.#store.stack(layers) };
   }
 
+  /** Waits for layers that nobody waits for any more, since another one has failed: what they have is no garbage yet. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    if (!this.#isDisposed) this.#room?.room.leave();
+    this.#isDisposed = true;
     await this.#hold[Symbol.asyncDispose]();
   }
 
@@ -111,46 +153,101 @@ export class ImageAddition implements AsyncDisposable {
     return (await this.#store.hasBlob(descriptor.digest)) ? this.#store.layers.get(diffId) : undefined;
   }
 
-  async #add({ descriptor, diffId, open }: LayerSource, { signal, limits }: AddLayerOptions): Promise<StoredLayer> {
+  /** Counts a layer that was here for the image that it is a part of. */
+  #count(layer: StoredLayer): StoredLayer {
+    const { allowance, counted } = this.#image;
+    if (counted.has(layer.digest)) return layer;
+    if (!take(allowance, layer.bytes)) throw tooLargeImage(this.#store);
+    counted.add(layer.digest);
+    return layer;
+  }
+
+  async #add({ descriptor, diffId, open }: LayerSource, { signal }: AddLayerOptions): Promise<StoredLayer> {
     const { blobs, layers, directory } = this.#store;
     const staged = join(directory, "staging", hexOf(diffId));
     const [blob, tree] = [`${staged}.blob`, `${staged}.layer`];
     await rm(tree, { recursive: true, force: true });
+    const isBlobHere = await blobs.has(descriptor.digest);
+    if (!isBlobHere) this.#reserve(descriptor);
     try {
-      const isBlobHere = await blobs.has(descriptor.digest);
       if (!isBlobHere) await receiveBlob(await open(), descriptor, blob, signal);
       const present = await layers.get(diffId);
       const path = isBlobHere ? blobs.pathOf(descriptor.digest) : blob;
       const unpacked =
-        present ?? (await this.#unpack({ descriptor, diffId, path, tree }, limits ?? LAYER_LIMITS, signal));
+        present === undefined ? await this.#unpack({ descriptor, diffId, path, tree }, signal) : this.#count(present);
       if (!isBlobHere) await blobs.adopt(blob, descriptor.digest);
+      this.#added.add(descriptor.digest).add(diffId);
       return present ?? (await layers.adopt(tree, diffId, { ...unpacked, blob: descriptor }));
+    } catch (error) {
+      if (!isBlobHere && this.#room !== undefined) giveBack(this.#room.allowance, descriptor.size);
+      throw error;
     } finally {
       await rm(blob, { force: true });
       await rm(tree, { recursive: true, force: true });
     }
   }
 
+  /** Takes the room of a blob that is to come. */
+  #reserve({ digest, size }: Descriptor): void {
+    if (this.#room !== undefined && !take(this.#room.allowance, size)) throw this.#storeFull(digest, size);
+  }
+
   async #unpack(
     layer: { descriptor: Descriptor; diffId: Digest; path: string; tree: string },
-    limits: LayerLimits,
     signal: AbortSignal | undefined,
   ): Promise<Pick<StoredLayer, "bytes" | "impliedDirectories">> {
     const { descriptor, diffId, path: blob, tree: directory } = layer;
     await mkdir(directory, { mode: 0o755 });
-    const compression = compressionOf(descriptor.mediaType);
-    const result = await unpackInThread({ blob, compression, diffId, directory, limits }, signal);
+    const { layerBytesMax: bytesMax, layerEntriesMax: entriesMax } = this.#store.limits;
+    const { allowance, counted } = this.#image;
+    const spending = spendingOf(this.#room === undefined ? [allowance] : [allowance, this.#room.allowance]);
+    const task: UnpackTask = {
+      ...{ blob, diffId, directory, spending },
+      compression: compressionOf(descriptor.mediaType),
+      limits: { bytesMax, entriesMax },
+    };
+    const result = await unpackInThread(task, signal).catch((error: unknown) => {
+      giveUp(spending);
+      throw error;
+    });
+    if (result.kind === "unpacked") {
+      counted.add(diffId);
+      return { bytes: result.bytes, impliedDirectories: result.impliedDirectories };
+    }
+    const bytes = giveUp(spending);
     switch (result.kind) {
-      case "unpacked":
-        return { bytes: result.bytes, impliedDirectories: result.impliedDirectories };
       case "refused":
-        throw new ImageRefusedError(`layer ${descriptor.digest} is refused: ${result.reason}`);
+        // It got as far as this, and one piece more has to fit.
+        if (result.limit === "store") throw this.#storeFull(descriptor.digest, descriptor.size + bytes + PIECE_BYTES);
+        if (result.limit === "image") throw tooLargeImage(this.#store);
+        throw new ImageRefusedError(
+          `layer ${descriptor.digest} is refused: ${result.reason}${result.limit ? `: ${wayOut(result.limit)}` : ""}`,
+        );
       case "failed":
         throw new Error(`layer ${descriptor.digest} could not be unpacked: ${result.reason}`);
       default:
         return result satisfies never;
     }
   }
+
+  #storeFull(layer: Digest, bytesNeeded: number): StoreFullError {
+    return new StoreFullError(
+      `there is no room for layer ${layer}: all images here may have ${this.#store.bytesMax} bytes, and those in use, and ` +
+        `those made here, stay: remove images, or ${wayOut("store")}`,
+      bytesNeeded,
+      this.#added,
+    );
+  }
+}
+
+function imageOf({ limits }: ImageStore): { readonly allowance: Allowance; readonly counted: Set<Digest> } {
+  return { allowance: allow("image", limits.bytesMax), counted: new Set() };
+}
+
+function tooLargeImage({ limits }: ImageStore): ImageRefusedError {
+  return new ImageRefusedError(
+    `the image is refused: its layers are larger than ${limits.bytesMax} bytes together, unpacked: ${wayOut("image")}`,
+  );
 }
 
 function insistOnLayerType({ mediaType }: Descriptor): void {

@@ -21,6 +21,12 @@ import { sweep } from "./sweep.ts";
 export interface GarbageOptions {
   /** What the store may hold, in bytes; images are removed until it holds no more, or none that may. No limit when undefined. */
   readonly bytesMax?: number | undefined;
+  /** Layers and blobs that stay although no image has them yet. */
+  readonly spared?: ReadonlySet<Digest>;
+  /** Who adds content right now is waited for, until this is aborted. */
+  readonly patience?: AbortSignal | undefined;
+  /** In bytes: no image is removed where all that may go would leave more than this. */
+  readonly bytesEnough?: number | undefined;
 }
 
 /** What was removed, and what is left. */
@@ -42,14 +48,14 @@ interface Content {
 
 /**
  * Collects garbage.
- * @returns undefined when somebody is adding content right now: try again later
+ * @returns undefined when somebody is adding content right now, and there is no patience: try again later
  * @throws when an image is damaged, because what it needs is not known: remove it by name
  */
 export async function collectGarbage(
   store: ImageStore,
-  { bytesMax }: GarbageOptions = {},
+  { bytesMax, spared = new Set(), bytesEnough, patience }: GarbageOptions = {},
 ): Promise<GarbageReport | undefined> {
-  await using alone = await store.tryKeepAdditionsOut();
+  await using alone = patience ? await store.keepAdditionsOut(patience) : await store.tryKeepAdditionsOut();
   if (alone === undefined) return undefined;
   const kept = await store.kept.list();
   const ofKeptRuns = new Set(kept.map(({ image }) => image));
@@ -59,15 +65,16 @@ export async function collectGarbage(
     contents.set(digest, await contentOf(store, digest, kept));
   }
   const pinned = ofKeptRuns.union(imagesMadeHere(names));
-  const images =
-    bytesMax === undefined ? [] : await removeLeastRecentlyUsed(store, contents, { pinned, names, bytesMax });
-  const needed = [...contents.values()];
+  const besides = await contentBesides(store, spared);
+  const eviction = { pinned, names, besides, bytesEnough, bytesMax: bytesMax ?? Number.POSITIVE_INFINITY };
+  const images = await removeLeastRecentlyUsed(store, contents, eviction);
+  const needed = [...contents.values(), besides];
   const swept = await sweep(store, {
     layers: new Set(needed.flatMap(({ layers }) => [...layers.keys()])),
     blobs: new Set(needed.flatMap(({ blobs }) => [...blobs.keys()])),
     parents: new Set(needed.flatMap(({ parents }) => parents ?? [])),
   });
-  return { images, ...swept, bytesLeft: bytesOf(contents) };
+  return { images, ...swept, bytesLeft: bytesOf(needed) };
 }
 
 /**
@@ -130,10 +137,24 @@ async function contentOf(store: ImageStore, digest: Digest, kept: readonly KeptR
   return { layers: new Map([...own, ...written]), blobs, parents: parentsKeyOf(image.layers) };
 }
 
+/** Layers and blobs that stay for themselves, as far as they are here. */
+async function contentBesides(store: ImageStore, digests: ReadonlySet<Digest>): Promise<Content> {
+  const [layers, blobs] = [new Map<Digest, number>(), new Map<Digest, number>()];
+  for (const digest of digests) {
+    const [layer, size] = [await store.layers.get(digest), await store.blobs.sizeOf(digest)];
+    if (layer !== undefined) layers.set(digest, layer.bytes);
+    if (size !== undefined) blobs.set(digest, size);
+  }
+  return { layers, blobs };
+}
+
 interface Eviction {
   /** Images that may not go. */
   readonly pinned: ReadonlySet<Digest>;
   readonly names: ReadonlyMap<Digest, readonly Name[]>;
+  /** What stays besides images. */
+  readonly besides: Content;
+  readonly bytesEnough: number | undefined;
   readonly bytesMax: number;
 }
 
@@ -141,11 +162,13 @@ interface Eviction {
 async function removeLeastRecentlyUsed(
   store: ImageStore,
   contents: Map<Digest, Content>,
-  { pinned, names, bytesMax }: Eviction,
+  { pinned, names, besides, bytesEnough = Number.POSITIVE_INFINITY, bytesMax }: Eviction,
 ): Promise<string[]> {
   const removed: string[] = [];
+  const staying = [...contents].flatMap(([digest, content]) => (pinned.has(digest) ? [content] : []));
+  if (bytesOf([...staying, besides]) > bytesEnough) return removed;
   for (const digest of await byLastUse(store, contents.keys())) {
-    if (bytesOf(contents) <= bytesMax) break;
+    if (bytesOf([...contents.values(), besides]) <= bytesMax) break;
     if (pinned.has(digest)) continue;
     await using unused = await store.leases.tryKeepOut(digest);
     if (unused === undefined) continue;
@@ -170,10 +193,11 @@ async function byLastUse(store: ImageStore, digests: Iterable<Digest>): Promise<
   return uses.toSorted((one, other) => one.at - other.at).map(({ digest }) => digest);
 }
 
-function bytesOf(contents: ReadonlyMap<Digest, Content>): number {
+/** What is shared counts once. */
+function bytesOf(contents: Iterable<Content>): number {
   // Apart: a layer and its blob may have the same digest.
   const [layers, blobs] = [new Map<Digest, number>(), new Map<Digest, number>()];
-  for (const content of contents.values()) {
+  for (const content of contents) {
     for (const [digest, bytes] of content.layers) layers.set(digest, bytes);
     for (const [digest, bytes] of content.blobs) blobs.set(digest, bytes);
   }

@@ -26,6 +26,7 @@ import { ImageAddition } from "./addition.ts";
 import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { type DescribedLayer, describeOwnLayer } from "./described-layers.ts";
+import { IMAGE_LIMITS, type ImageLimits } from "./image-limits.ts";
 import { ImpliedParents, parentsKeyOf } from "./implied-parents.ts";
 import { KeptStore } from "./kept/kept-store.ts";
 import { packLayer } from "./layer-tar.ts";
@@ -34,6 +35,7 @@ import { LeaseStore } from "./leases.ts";
 import { FileLock } from "./lock.ts";
 import { type ImageConfig, imageConfig, type ImageManifest, imageManifest, MediaType } from "./oci.ts";
 import { ReferenceStore } from "./references.ts";
+import { Room } from "./room.ts";
 
 /** An image pinned to its content. */
 export interface StoredImage {
@@ -67,6 +69,14 @@ export interface StoreSize {
   readonly bytes: number;
 }
 
+/** How much a store takes. */
+export interface ImageStoreOptions {
+  /** What comes from elsewhere may hold no more. */
+  readonly limits?: ImageLimits;
+  /** What all of it may hold, in bytes, layers and blobs. No limit when undefined. */
+  readonly bytesMax?: number | undefined;
+}
+
 export class ImageStore {
   readonly layers: LayerStore;
   readonly directory: string;
@@ -75,12 +85,16 @@ export class ImageStore {
   readonly leases: LeaseStore;
   readonly kept: KeptStore;
   readonly parents: ImpliedParents;
+  readonly limits: ImageLimits;
+  readonly bytesMax: number | undefined;
+  readonly #room: Room | undefined;
   /** Images by manifest digest: what a digest names never changes. */
   readonly #known = new Map<Digest, ImageContent>();
 
   private constructor(
     directory: string,
     parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases" | "kept" | "parents">,
+    { limits = IMAGE_LIMITS, bytesMax }: ImageStoreOptions,
   ) {
     this.directory = directory;
     this.layers = parts.layers;
@@ -89,22 +103,26 @@ export class ImageStore {
     this.leases = parts.leases;
     this.kept = parts.kept;
     this.parents = parts.parents;
+    this.limits = limits;
+    this.bytesMax = bytesMax;
+    this.#room = bytesMax === undefined ? undefined : new Room(this, bytesMax);
   }
 
   /** Opens the store in `directory`, which is made when it is missing. */
-  static async open(directory: string): Promise<ImageStore> {
+  static async open(directory: string, options: ImageStoreOptions = {}): Promise<ImageStore> {
     await mkdir(join(directory, "locks"), { recursive: true });
     const staging = join(directory, "staging");
     await mkdir(staging, { recursive: true });
     await chmod(staging, 0o700);
-    return new ImageStore(directory, {
+    const parts = {
       blobs: await BlobStore.open(join(directory, "blobs")),
       layers: await LayerStore.open(join(directory, "layers")),
       references: await ReferenceStore.open(join(directory, "references")),
       leases: await LeaseStore.open(join(directory, "leases")),
       parents: await ImpliedParents.open(join(directory, "parents")),
       kept: await KeptStore.open(join(directory, "kept"), join(directory, "locks/kept.lock")),
-    });
+    };
+    return new ImageStore(directory, parts, options);
   }
 
   /**
@@ -198,7 +216,13 @@ export class ImageStore {
 
   /** Begins to add an image from elsewhere, see {@link ImageAddition}. Dispose of it when the image is named. */
   async beginAddition(signal?: AbortSignal): Promise<ImageAddition> {
-    return new ImageAddition(this, await this.keepContent(signal));
+    const hold = await this.keepContent(signal);
+    try {
+      return new ImageAddition(this, hold, this.#room && { allowance: await this.#room.enter(), room: this.#room });
+    } catch (error) {
+      await hold[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Whether {@link openBlob} has a blob: a manifest, a configuration, or a layer as its manifest describes it. */
@@ -240,6 +264,11 @@ export class ImageStore {
   /** Keeps everybody out who adds content, see {@link keepContent}; undefined when somebody does right now. */
   async tryKeepAdditionsOut(): Promise<AsyncDisposable | undefined> {
     return FileLock.tryAcquire(join(this.directory, CONTENT_LOCK));
+  }
+
+  /** Waits for those who add content, and keeps everybody out. @throws the reason of `signal` */
+  async keepAdditionsOut(signal: AbortSignal): Promise<AsyncDisposable> {
+    return FileLock.acquire(join(this.directory, CONTENT_LOCK), signal);
   }
 
   /** What an image consists of, whether it has a name or not; undefined when it is not here, or not whole. */

@@ -7,28 +7,39 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ImageRefusedError, type LayerSource } from "../../../worker/images/addition.ts";
 import { digestOf } from "../../../worker/images/digest.ts";
+import { collectGarbage } from "../../../worker/images/garbage.ts";
+import { IMAGE_LIMITS } from "../../../worker/images/image-limits.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { addImageOf, documentsOf, layerOf, layerOfBlob } from "../../support/layer-sources.ts";
 import { tarArchive, type TarFields } from "../../support/tar.ts";
 
-const LIMITS = { bytesMax: 4 * 1024 * 1024, entriesMax: 1000 };
+const LIMITS = { ...IMAGE_LIMITS, layerBytesMax: 4 * 1024 * 1024, layerEntriesMax: 1000 };
 
 let directory: string;
 let outside: string;
 let store: ImageStore;
-let before: string[];
 
-/** What a crash or an attack could leave: everything in the store but the lock files, which are meant to stay. */
-function contentOf(path: string): string[] {
-  return listTree(path).filter((line) => !line.startsWith("/locks"));
+/** All that is in the store: names, what is in them, owners, modes. Directories that entries come and go in change their times. */
+function snapshot(): string[] {
+  return listTree(store.directory).map((line) => line.replace(/( directory \d+ \d+:\d+) \d+/, "$1"));
+}
+
+const withoutLocks = (lines: readonly string[]): string[] => lines.filter((line) => !line.startsWith("/locks/"));
+
+/** What an attack left goes with the next collection of garbage; the store is then what it was. */
+async function expectUnharmed(before: readonly string[]): Promise<void> {
+  await collectGarbage(store);
+  expect(snapshot()).toEqual(before);
+  expect(await readdir(directory)).toEqual(["images", "outside"]);
+  expect(await readFile(outside, "utf8")).toBe("untouched");
 }
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-hostile-"));
   outside = join(directory, "outside");
   await writeFile(outside, "untouched");
-  store = await ImageStore.open(join(directory, "images"));
+  store = await ImageStore.open(join(directory, "images"), { limits: LIMITS });
   await using addition = await store.beginAddition();
   await addImageOf(addition, "innocent", [
     layerOf(tarArchive({ name: "etc/", type: "5" }, { name: "etc/motd", content: "hi" })),
@@ -41,17 +52,19 @@ afterAll(async () => {
 
 /** Adds a layer that has to be refused, and compares the store with what it was before. */
 async function refusalOf(source: LayerSource): Promise<string> {
-  before = contentOf(store.directory);
-  await using addition = await store.beginAddition();
-  const refusal = await addition.addLayer(source, { limits: LIMITS }).then(
-    () => "accepted",
-    (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
-  );
-  // The directories that entries come and go in change their times.
-  const withoutTimes = (lines: string[]) => lines.map((line) => line.replace(/(directory \d+ \d+:\d+) \d+/, "$1"));
-  expect(withoutTimes(contentOf(store.directory))).toEqual(withoutTimes(before));
-  expect(await readdir(directory)).toEqual(["images", "outside"]);
-  expect(await readFile(outside, "utf8")).toBe("untouched");
+  await collectGarbage(store);
+  const before = snapshot();
+  let refusal: string;
+  {
+    await using addition = await store.beginAddition();
+    refusal = await addition.addLayer(source).then(
+      () => "accepted",
+      (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
+    );
+    // Nothing but its lock is left, not even for the collection of garbage.
+    expect(withoutLocks(snapshot())).toEqual(withoutLocks(before));
+  }
+  await expectUnharmed(before);
   return refusal;
 }
 
@@ -312,11 +325,17 @@ describe("a hostile image", () => {
   const layer = layerOf(tarArchive({ name: "x" }));
 
   async function imageRefusal(manifest: Buffer, config: Buffer): Promise<string> {
-    await using addition = await store.beginAddition();
-    await addition.addLayer(layer);
-    const error = await addition.addImage("hostile", manifest, config).catch((reason: unknown) => reason);
+    await collectGarbage(store);
+    const before = snapshot();
+    let error: unknown;
+    {
+      await using addition = await store.beginAddition();
+      await addition.addLayer(layer);
+      error = await addition.addImage("hostile", manifest, config).catch((reason: unknown) => reason);
+    }
     expect(error).toBeInstanceOf(ImageRefusedError);
     expect(await store.resolve("hostile")).toBeUndefined();
+    await expectUnharmed(before);
     return error instanceof Error ? error.message : "";
   }
 

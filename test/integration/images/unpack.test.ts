@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { listTree } from "../../support/file-tree.ts";
-import { addImageOf, layerOf } from "../../support/layer-sources.ts";
+import { layerOf } from "../../support/layer-sources.ts";
 import { listMerged } from "../../support/merged-tree.ts";
 import { tarArchive } from "../../support/tar.ts";
 import { importImageOfUmoci, makeImageByUmoci, unpackByUmoci } from "../../support/umoci.ts";
@@ -168,14 +168,5 @@ describe("whiteouts", () => {
       "/later 11507a0e2f5e69d5",
       "/link symlink to x",
     ]);
-  });
-});
-
-describe("an image of 127 layers", () => {
-  it("is added", async () => {
-    const sources = Array.from({ length: 127 }, (_, index) => layerOf(tarArchive({ name: `file-${index}` }), "none"));
-    await using addition = await store.beginAddition();
-    const { layers } = await addImageOf(addition, "tall", sources);
-    expect(layers).toHaveLength(127);
   });
 });

@@ -34,6 +34,12 @@ test("an empty environment is a configuration", () => {
     slots: availableParallelism(),
     idBase: 1_879_048_192,
     drainMs: 30_000,
+    imageLimits: {
+      bytesMax: 68_719_476_736,
+      layerBytesMax: 34_359_738_368,
+      layerEntriesMax: 1_000_000,
+      blobBytesMax: 17_179_869_184,
+    },
     keptLayers: { ttlSeconds: 86_400, bytesMax: 10_737_418_240 },
     volumes: new Map(),
     platform: undefined,

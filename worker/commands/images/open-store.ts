@@ -4,5 +4,6 @@ import { ImageStore } from "../../images/store.ts";
 
 /** Opens this machine's images, where the configuration says that they are. */
 export async function openStore(): Promise<ImageStore> {
-  return ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
+  const { dataDirectory, imageLimits: limits, imageCacheBytes: bytesMax } = loadConfig(process.env);
+  return ImageStore.open(join(dataDirectory, "images"), { limits, bytesMax });
 }

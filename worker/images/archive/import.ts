@@ -15,6 +15,7 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Platform } from "../registry/platform.ts";
+import { makingRoom } from "../room.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
 import { decompress } from "../unpack/decompress.ts";
 import { LAYER_LIMITS } from "../unpack/limits.ts";
@@ -38,6 +39,10 @@ export interface ImportOptions {
  * @throws when it is none of what can be imported, or something is wrong with it; images before that stay
  */
 export async function importImages(store: ImageStore, path: string, options: ImportOptions): Promise<StoredImage[]> {
+  return makingRoom(store, () => importAll(store, path, options), options.signal);
+}
+
+async function importAll(store: ImageStore, path: string, options: ImportOptions): Promise<StoredImage[]> {
   await using addition = await store.beginAddition(options.signal);
   await using resources = new AsyncDisposableStack();
   const archived = await openArchive(store, path, options, resources);

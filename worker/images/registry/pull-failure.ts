@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { ReferenceError } from "../../../shared/image-reference.ts";
 import { ImageRefusedError } from "../addition.ts";
+import { StoreFullError } from "../room.ts";
 import { RegistryError, TransientError, UnreachableError } from "./registry-error.ts";
 
 /** Why an image could not be pulled, in the words that clients are told. */
@@ -26,6 +27,7 @@ function classify(error: unknown): Omit<PullFailure, "message"> {
   if (error instanceof UnreachableError) return { code: "registry_unreachable", retry: "pointless" };
   if (error instanceof RegistryError) return { code: codeOfStatus(error.status), retry: "pointless" };
   if (error instanceof ImageRefusedError) return { code: "image_unusable", retry: "pointless" };
+  if (error instanceof StoreFullError) return { code: "image_unavailable", retry: "pointless" };
   // The worker's own trouble, e.g. a full disk.
   return { code: "image_unavailable", retry: "worthwhile" };
 }

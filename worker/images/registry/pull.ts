@@ -14,6 +14,7 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import type { LayerSource } from "../addition.ts";
 import { type ImageConfig, imageConfig, parseDocument } from "../oci.ts";
+import { makingRoom } from "../room.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
 import { RegistryClient } from "./client.ts";
 import { concurrently } from "./concurrently.ts";
@@ -48,14 +49,14 @@ export async function pullImage(
   const reference = parseReference(text);
   for (const mirror of settings.mirrors.get(reference.registry) ?? []) {
     try {
-      return await pullFrom(mirror, store, reference, settings, options);
+      return await makingRoom(store, () => pullFrom(mirror, store, reference, settings, options), options.signal);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!(error instanceof RegistryError)) throw error;
       options.onProgress?.({ kind: "mirror_failed", mirror, reason: error.message });
     }
   }
-  return pullFrom(reference.registry, store, reference, settings, options);
+  return makingRoom(store, () => pullFrom(reference.registry, store, reference, settings, options), options.signal);
 }
 
 async function pullFrom(

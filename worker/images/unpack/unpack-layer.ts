@@ -17,11 +17,12 @@ import { SystemCallError } from "../../linux/errno.ts";
 import { syncFileSystem } from "../../linux/files.ts";
 import type { Digest } from "../digest.ts";
 import type { Compression } from "../oci.ts";
+import { type Spending, spend } from "./allowance.ts";
 import { decompress, isDecompressionError } from "./decompress.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { LayerLimits } from "./limits.ts";
 import { readPieces, releasePiece } from "./pieces.ts";
-import { LayerRefusal, showPath } from "./refusal.ts";
+import { type LayerLimit, LayerRefusal, showPath } from "./refusal.ts";
 import { directoriesOf, relocate, type Relocation } from "./relocation.ts";
 import { type TarEntry, TarReader, type TarVisitor } from "./tar-reader.ts";
 
@@ -35,6 +36,8 @@ export interface UnpackTask {
   /** An empty directory. */
   readonly directory: string;
   readonly limits: LayerLimits;
+  /** What it may take besides, together with others. */
+  readonly spending?: Spending;
   /** Where in the layer everything goes, and to whom; as the archive says where it is left out. */
   readonly relocation?: Relocation;
 }
@@ -47,8 +50,8 @@ export type UnpackResult =
       readonly entries: number;
       readonly impliedDirectories: number;
     }
-  /** The layer is at fault. */
-  | { readonly kind: "refused"; readonly reason: string }
+  /** The layer is at fault; or it is too large, by which limit. */
+  | { readonly kind: "refused"; readonly reason: string; readonly limit?: LayerLimit }
   /** The host is. */
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -57,7 +60,10 @@ export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
   try {
     return await unpack(task);
   } catch (error) {
-    if (error instanceof LayerRefusal) return { kind: "refused", reason: error.message };
+    if (error instanceof LayerRefusal) {
+      const { message: reason, limit } = error;
+      return { kind: "refused", reason, ...(limit && { limit }) };
+    }
     if (isDecompressionError(error)) {
       return { kind: "refused", reason: `its ${task.compression} stream is damaged: ${error.message}` };
     }
@@ -67,7 +73,7 @@ export async function unpackLayer(task: UnpackTask): Promise<UnpackResult> {
 }
 
 async function unpack(task: UnpackTask): Promise<UnpackResult> {
-  const { blob, compression, diffId, directory, limits, relocation } = task;
+  const { blob, compression, diffId, directory, limits, spending, relocation } = task;
   const root = openSync(directory, "r");
   using tree = new LayerTree(root, relocation?.owner);
   for (const parent of relocation === undefined ? [] : directoriesOf(relocation)) tree.begin(parent);
@@ -78,7 +84,11 @@ async function unpack(task: UnpackTask): Promise<UnpackResult> {
   await decompress(readPieces(blob), compression, async (pieces: AsyncIterable<Buffer>) => {
     for await (const piece of pieces) {
       bytes += piece.length;
-      if (bytes > limits.bytesMax) throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`);
+      if (bytes > limits.bytesMax)
+        throw new LayerRefusal(`it is larger than ${limits.bytesMax} bytes unpacked`, { limit: "bytes" });
+      const short = spending && spend(spending, piece.length);
+      if (short !== undefined)
+        throw new LayerRefusal(`it is larger than what is left for its ${short}`, { limit: short });
       hash.update(piece);
       reader.write(piece);
       if (compression !== "none") releasePiece(piece);
@@ -110,7 +120,7 @@ class EntryVisitor implements TarVisitor {
   beginEntry(entry: TarEntry): void {
     // Directories without an entry are inodes, too, and one path may imply many.
     if (++this.entries + this.#tree.madeUnasked > this.#entriesMax)
-      throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`);
+      throw new LayerRefusal(`it has more than ${this.#entriesMax} entries`, { limit: "entries" });
     this.#name = entry.name;
     const relocation = this.#relocation;
     this.#attempt(() => this.#tree.begin(relocation === undefined ? entry : relocate(entry, relocation)));
