@@ -94,14 +94,24 @@ describe("batches", () => {
     const sizes = splitIntoBatches(names, 4, new Map()).map(({ length }) => length);
     expect(sizes[0]).toBe(125);
     expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
-    // A twentieth of what is one shard's: only the last one may be what is left.
-    expect(sizes.at(-2)).toBe(13);
-    expect(sizes.length).toBeLessThan(40);
+    // A tenth of what is one shard's: only the last one may be what is left.
+    expect(sizes.at(-2)).toBe(25);
+    expect(sizes.length).toBeLessThan(30);
   });
 
   it("begin with the longest items, of which one is enough", () => {
-    const times = new Map(Object.entries({ short: 1, long: 1000, middle: 50 }));
+    const times = new Map(Object.entries({ short: 1000, long: 90_000, middle: 5000 }));
     expect(splitIntoBatches(["short", "long", "middle"], 2, times)).toEqual([["long"], ["middle"], ["short"]]);
+  });
+
+  it("are worth to start a program for, as far as there are enough for every shard", () => {
+    const names = Array.from({ length: 100 }, (_, index) => `item ${index}`);
+    const sizes = (ms: number) =>
+      splitIntoBatches(names, 2, new Map(names.map((name) => [name, ms]))).map(({ length }) => length);
+    // 20 s in all, 2 s each at least by their share; then 4 s, of which 1 s each; then next to nothing.
+    expect(sizes(200)).toEqual([25, 19, 14, 11, 8, 6, 5, 5, 5, 2]);
+    expect(sizes(40)).toEqual([25, 25, 25, 25]);
+    expect(sizes(0)).toEqual([25, 25, 25, 25]);
   });
 });
 

@@ -36,7 +36,10 @@ export function splitByDuration(items: readonly string[], shards: number, durati
 const SHARE_OF_REST = 1 / 2;
 
 /** A batch is at least this share of a shard's fair part, since each has to start the program anew. */
-const SHARE_MIN = 1 / 20;
+const SHARE_MIN = 1 / 10;
+
+/** And it takes at least as long, in milliseconds, where that is known: a test runner needs a good part of it to start. */
+const BATCH_MS_MIN = 1000;
 
 /**
  * Batches that shards take one after the other, the longest items first. A batch holds a part of what is left, so that
@@ -46,7 +49,10 @@ export function splitIntoBatches(items: readonly string[], shards: number, durat
   const weigh = weightsOf(items, durations);
   const pending = items.map((item) => ({ item, ms: weigh(item) })).toSorted((a, b) => b.ms - a.ms);
   const totalMs = pending.reduce((sum, { ms }) => sum + ms, 0);
-  const leastMs = (totalMs / shards) * SHARE_MIN;
+  const isKnown = items.some((item) => durations.has(item));
+  const least = Math.max((totalMs / shards) * SHARE_MIN, isKnown ? BATCH_MS_MIN : 0);
+  // However short it all is, every shard gets something.
+  const leastMs = Math.min(least, (totalMs / shards) * SHARE_OF_REST);
   const batches: string[][] = [];
   let restMs = totalMs;
   let batch: string[] = [];
