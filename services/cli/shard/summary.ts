@@ -56,7 +56,7 @@ function* describeBuild(
 
 function* describeFailure({ id, outcome, shard, runs, message, details }: FailedTest): Generator<string> {
   yield `${paint("red", outcome)}  ${printable(id)} (shard ${shard}${runs > 1 ? `, ${runs} runs` : ""})`;
-  const isSaid = details.includes(message);
+  const isSaid = details.includes(message.trim());
   yield* quote(isSaid ? details : `${message}\n${details}`);
 }
 

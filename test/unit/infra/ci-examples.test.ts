@@ -59,7 +59,7 @@ describe("the example for GitHub Actions", () => {
     const { options, request } = requestOf(await wordsOf(script ?? ""));
     expect(options).toMatchObject({ junit: "junit.xml", items: ["tests/**/test_*.py"] });
     expect(request).toMatchObject({ shards: 4, strategy: "dynamic", retryFailed: 1, environment: { CI: "true" } });
-    expect(request.command).toEqual(["pytest", "--junitxml=/out/junit.xml", "{items}"]);
+    expect(request.command).toEqual(["pytest", "-o", "junit_family=xunit1", "--junitxml=/out/junit.xml", "{items}"]);
   });
 });
 
