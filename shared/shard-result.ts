@@ -23,7 +23,12 @@ const countsSchema = z
 
 /** What names a test in every list of a result. */
 const identity = {
-  id: z.string().meta({ description: "as the runner takes it on its command line, where its report tells" }),
+  id: z
+    .string()
+    .meta({
+      description:
+        "file, class or suite, and name, as far as the report has them: the same for the same test in all reports",
+    }),
   suite: z.string(),
   classname: z.string(),
   name: z.string(),
