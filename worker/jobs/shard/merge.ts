@@ -178,7 +178,9 @@ function shorten(text: string, characters: number): string {
 }
 
 function evennessOf(shards: readonly ShardReport[]): number | null {
-  const value = evenness(shards.filter(({ state }) => state === "done").map(({ wallTimeMs }) => wallTimeMs));
+  // One that came when nothing was left did not run beside the others, but after them.
+  const busy = shards.filter(({ state, runs }) => state === "done" && runs.length > 0);
+  const value = evenness(busy.map(({ wallTimeMs }) => wallTimeMs));
   return value === null ? null : round(value);
 }
 
