@@ -49,7 +49,11 @@ export async function startLongshore(
   const config = loadConfig(environment);
   const supervisor = resources.adopt(new Supervisor((line) => process.stderr.write(`${line}\n`)), (it) => it.stop());
   const worker = workerProgram(config, environment);
-  const programs = [redis.program, apiProgram(config, environment)].concat(new Array<Program>(workers).fill(worker));
+  const programs: readonly Program[] = [
+    redis.program,
+    apiProgram(config, environment),
+    ...Array.from({ length: workers }, () => worker),
+  ];
   // Stdout is for the report; what they say is quoted when they fail.
   for (const program of programs) await supervisor.start({ ...program, output: "keep" });
   return { url: apiUrl(config), redisUrl: redis.url };

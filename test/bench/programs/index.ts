@@ -4,6 +4,7 @@ import { fidelity } from "./fidelity.ts";
 import { images } from "./images.ts";
 import { load } from "./load.ts";
 import { scale } from "./scale.ts";
+import { soak } from "./soak.ts";
 import { stages } from "./stages.ts";
 import { steps } from "./steps.ts";
 
@@ -14,6 +15,7 @@ export const programs: readonly [BenchProgram, ...BenchProgram[]] = [
   stages,
   load,
   scale,
+  soak,
   images,
   fidelity,
 ];
