@@ -1,11 +1,12 @@
 /**
  * BullMQ's part: in which order jobs are taken, by whom, and again after a worker was lost.
  *
- * It knows of a job nothing but its id, and forgets it as soon as it is over: records and results have a life of
+ * It knows of a job nothing but its id and its images' names, and forgets it as soon as it is over: records and results have a life of
  * their own (`shared/job-store.ts`).
  */
 import { Queue, type QueueOptions, type WorkerOptions } from "bullmq";
 import type { Redis } from "ioredis";
+import type { ImageNeed } from "./image-needs.ts";
 import type { JobRequest } from "./job-request.ts";
 import { createKeys, QUEUE_NAME } from "./keys.ts";
 import type { Priority } from "./request-fields.ts";
@@ -14,6 +15,8 @@ import { withRedis } from "./redis.ts";
 /** What BullMQ carries: a reference, never a body. */
 export interface JobReference {
   readonly id: string;
+  /** Images that a worker has to have, or to pull. */
+  readonly needs: readonly ImageNeed[];
 }
 
 /**
@@ -101,20 +104,24 @@ export class JobQueue implements AsyncDisposable {
   }
 
   /** Adds a job; nothing happens when it is there already. Throws `redis_unavailable`. */
-  async add(id: string, { kind, priority }: Pick<JobRequest, "kind" | "priority">): Promise<void> {
+  async add(
+    id: string,
+    { kind, priority }: Pick<JobRequest, "kind" | "priority">,
+    needs: readonly ImageNeed[] = [],
+  ): Promise<void> {
     const name = kind === "shard" ? DIVIDED_NAME : "job";
-    await this.#use((queue) => queue.add(name, { id }, { jobId: id, priority: priorityNumbers[priority] }));
+    await this.#use((queue) => queue.add(name, { id, needs }, { jobId: id, priority: priorityNumbers[priority] }));
   }
 
   /**
    * Adds a part of a job that is in a worker's hands; nothing happens when it is there already. That a part is given up
    * does not keep its job from going on.
    */
-  async addPart(id: string, job: string, priority: Priority): Promise<void> {
+  async addPart(id: string, job: string, priority: Priority, needs: readonly ImageNeed[]): Promise<void> {
     await this.#use((queue) =>
       queue.add(
         "part",
-        { id },
+        { id, needs },
         {
           jobId: id,
           priority: priorityNumbers[priority],

@@ -9,6 +9,7 @@
  * writes down the three steps in their order.
  */
 import { LongshoreError } from "./errors.ts";
+import { imageNeedsOf } from "./image-needs.ts";
 import type { Job } from "./job.ts";
 import type { JobRequest } from "./job-request.ts";
 import type { Idempotency, JobStore } from "./job-store.ts";
@@ -48,7 +49,7 @@ export async function submitJob(
 
 async function deliver(store: JobStore, queue: JobQueue, id: string, request: JobRequest): Promise<void> {
   try {
-    await queue.add(id, request);
+    await queue.add(id, request, imageNeedsOf(request));
   } catch (error) {
     // Usually Redis is away and this fails as well; then the record expires by itself.
     await store.withdraw(id).catch(() => undefined);

@@ -1,7 +1,7 @@
 /**
  * One attempt at a job, from the claim to its ending.
  *
- *   claim ──▶ slot ──▶ perform ──┬─ done, failed for good ──▶ finish         ─▶ over
+ *   claim ──▶ perform, in a slot ┬─ done, failed for good ──▶ finish         ─▶ over
  *     │                          ├─ failed, may be retried ─▶ release        ─▶ retry
  *     │ canceled, finished,      ├─ stopped: canceled ──────▶ finish         ─▶ over
  *     ▼ gone                     ├─ stopped: drained ───────▶ release        ─▶ give back
@@ -14,6 +14,7 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { imageNeedsOf } from "../shared/image-needs.ts";
 import type { WorkerRequest } from "../shared/job-request.ts";
 import type { JobEvents } from "../shared/job-events.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
@@ -70,6 +71,7 @@ export class Attempt {
   readonly #token = randomUUID();
   readonly #abort = new AbortController();
   readonly #watched = new AbortController();
+  readonly #pulling = Promise.withResolvers<void>();
   #stopReason: StopReason | undefined;
 
   constructor(id: string, context: AttemptContext, options: { readonly isLast: boolean }) {
@@ -82,6 +84,11 @@ export class Attempt {
   stop(reason: StopReason): void {
     if (this.#stopReason === undefined || reason === "lock lost") this.#stopReason = reason;
     this.#abort.abort();
+  }
+
+  /** Resolves when the job begins to wait for its image to be pulled, and has no slot. */
+  get pulling(): Promise<void> {
+    return this.#pulling.promise;
   }
 
   /** Makes the attempt. Waits, however long, for a Redis that is away. */
@@ -127,15 +134,10 @@ export class Attempt {
   }
 
   async #perform({ request, attempt }: Claimed, queuedMs: number, progress: Progress): Promise<JobOutcome> {
-    using lease = await this.#context.slots.acquire();
+    const onPullBegin = (): void => this.#pulling.resolve();
+    const attempted = { job: this.#id, token: this.#token, attempt, queuedMs, outputSpool: this.#outputSpool };
     try {
-      return await performJob(
-        request,
-        { job: this.#id, token: this.#token, attempt, queuedMs, outputSpool: this.#outputSpool, progress },
-        lease.slot,
-        this.#context,
-        this.#abort.signal,
-      );
+      return await performJob(request, { ...attempted, progress, onPullBegin }, this.#context, this.#abort.signal);
     } catch (error) {
       this.#context.logger.error({ err: error, job: this.#id }, "an attempt failed in an unexpected way");
       const message = "the worker failed in an unexpected way, which is in its log under the job's id";
@@ -154,7 +156,7 @@ export class Attempt {
       case "judged":
         return await this.#finish({ state: "done", result: outcome.result, outputs: [] });
       case "divided":
-        return await this.#waitForParts(outcome.parts);
+        return await this.#waitForParts(outcome.parts, request);
       case "part done": {
         // Of the job: a part is nobody's to be asked for.
         const holder = store.holderOf(request.kind === "shard-part" ? request.job : this.#id);
@@ -201,11 +203,12 @@ export class Attempt {
   }
 
   /** Hands parts over to the queue, also those that it has already: who did so before may have died. */
-  async #waitForParts(parts: readonly ShardPartRequest[]): Promise<Verdict> {
+  async #waitForParts(parts: readonly ShardPartRequest[], request: WorkerRequest): Promise<Verdict> {
     const { store, queue } = this.#context;
+    const needs = request.kind === "shard-part" ? [] : imageNeedsOf(request);
     for (const { job, shard, priority } of parts) {
       const id = partId(job, shard);
-      await insist(() => queue.addPart(id, job, priority));
+      await insist(() => queue.addPart(id, job, priority, needs));
       // It took so long that the record has expired: another attempt writes it anew.
       if ((await insist(() => store.confirm(id))) === "expired") return await this.#release("retry");
     }

@@ -28,6 +28,7 @@ export class WorkerMetrics {
   readonly #imageLookups: Readonly<Record<"hit" | "miss", Counter>>;
   readonly #retries: Counter;
   readonly #lostLocks: Counter;
+  readonly #handOvers: Counter;
   #refresh: () => Promise<void> = async () => undefined;
 
   constructor() {
@@ -87,6 +88,10 @@ export class WorkerMetrics {
     this.#lostLocks = counter(
       "lost_locks_total",
       "locks of jobs that ended before they were renewed: others may have taken these jobs up",
+    );
+    this.#handOvers = counter(
+      "jobs_handed_over_total",
+      "times that a job was left to other workers, which have its image; the same job may be left several times",
     );
   }
 
@@ -149,6 +154,10 @@ export class WorkerMetrics {
   attemptStarted(attempt: number, queuedMs: number): void {
     this.#queueWait.observe(queuedMs / 1000);
     if (attempt > 1) this.#retries.inc();
+  }
+
+  jobHandedOver(): void {
+    this.#handOvers.inc();
   }
 
   lockLost(): void {

@@ -39,9 +39,10 @@ export class SlotPool implements AsyncDisposable {
     return this.#slots.length - this.#free.length;
   }
 
-  /** Waits for a free slot. */
-  async acquire(): Promise<SlotLease> {
-    return this.#lease(this.#free.pop() ?? (await this.#nextFree()));
+  /** Waits for a free slot. @throws the reason of `signal` */
+  async acquire(signal: AbortSignal): Promise<SlotLease> {
+    signal.throwIfAborted();
+    return this.#lease(this.#free.pop() ?? (await this.#nextFree(signal)));
   }
 
   /** A slot that is free now; undefined when there is none. */
@@ -71,10 +72,22 @@ export class SlotPool implements AsyncDisposable {
     return { slot, [Symbol.dispose]: () => this.#giveBack(slot) };
   }
 
-  async #nextFree(): Promise<Slot> {
+  async #nextFree(signal: AbortSignal): Promise<Slot> {
     const waiter = Promise.withResolvers<Slot>();
+    const leave = (): void => {
+      const position = this.#waiting.indexOf(waiter);
+      // Else it has its slot already.
+      if (position < 0) return;
+      this.#waiting.splice(position, 1);
+      waiter.reject(signal.reason);
+    };
     this.#waiting.push(waiter);
-    return await waiter.promise;
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      return await waiter.promise;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
   }
 
   #giveBack(slot: Slot): void {

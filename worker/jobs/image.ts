@@ -25,6 +25,8 @@ export interface ImageSources {
   readonly worker: string;
   readonly onImageLookup: (answer: "hit" | "miss") => void;
   readonly onImagePull: (milliseconds: number) => void;
+  /** Called when a job begins to wait for a pull. */
+  readonly onPullBegin?: () => void;
 }
 
 /** An image that a job has until the lease is disposed of. */
@@ -63,6 +65,13 @@ export async function acquireImage(
   if (preset === undefined) return await pull(name, sources, signal);
   const message = `image ${name} is not on worker ${sources.worker}: build it there with longshore images build ${name}`;
   return failure("image_unavailable", message);
+}
+
+/** Whether a job may have an image of this name pulled. */
+export function mayBePulled(name: string, { when, registries }: PullPolicy): boolean {
+  if (when === "never" || isDigest(name)) return false;
+  const reference = readReference(name);
+  return "registry" in reference && registries.includes(reference.registry);
 }
 
 /**
@@ -110,6 +119,7 @@ async function pull(name: string, sources: ImageSources, signal: AbortSignal): P
     return failure("pull_forbidden", `${absent}, and ${registries}`);
   }
   const beganMs = performance.now();
+  sources.onPullBegin?.();
   try {
     const image = await sources.puller.pull(reference, signal);
     const lease = await sources.images.lease(image.reference);

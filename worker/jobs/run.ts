@@ -8,24 +8,28 @@ import { runContainer, type UnfinishedOutcome } from "./container.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
 import { keepWritten } from "./keep.ts";
 import { planRun } from "./plan.ts";
+import { inSlot } from "./slot.ts";
 import { buildFailedResult, type Circumstances, hasSucceeded, jobResult, returnedFiles } from "./result.ts";
 
-/** Carries out a request in a slot. Does not throw for what a program, an image or the host does. */
+/**
+ * Carries out a request. Its image is pulled and its layers are fetched before it has a slot: those who have all they need
+ * run meanwhile. Does not throw for what a program, an image or the host does.
+ */
 export async function performRun(
   request: RunRequest,
-  { job, queuedMs, outputSpool, progress }: AttemptFacts,
-  slot: ContainerRunner,
+  { job, queuedMs, outputSpool, progress, onPullBegin }: AttemptFacts,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
   // Until nothing of the image and the job's layers is mounted any more, they are not removed.
   await using leases = new AsyncDisposableStack();
-  const planned = await planRun(request, context, leases, signal);
+  const planned = await planRun(request, { ...context, onPullBegin }, leases, signal);
   if (planned.kind !== "planned") return planned;
   const { image, pullMs } = planned;
   const circumstances = { queuedMs, pullMs, image: image.digest, worker: context.worker };
   const plan = { ...planned.plan, run: { ...planned.plan.run, outputSpool } };
-  return await runPlan(request, plan, image, { job, output: progress.output, ...circumstances }, slot, context, signal);
+  const facts = { job, output: progress.output, ...circumstances };
+  return await inSlot(context, signal, (slot) => runPlan(request, plan, image, facts, slot, context, signal));
 }
 
 async function runPlan(

@@ -1,0 +1,18 @@
+import type { ContainerRunner, JobContext, JobOutcome } from "./context.ts";
+
+/** Does something in a slot of the worker's, as soon as there is one. `canceled`: `signal` came first. */
+export async function inSlot(
+  { slots }: Pick<JobContext, "slots">,
+  signal: AbortSignal,
+  work: (slot: ContainerRunner) => Promise<JobOutcome>,
+): Promise<JobOutcome> {
+  let acquired: Awaited<ReturnType<typeof slots.acquire>>;
+  try {
+    acquired = await slots.acquire(signal);
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    throw error;
+  }
+  using lease = acquired;
+  return await work(lease.slot);
+}
