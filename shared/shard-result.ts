@@ -23,12 +23,10 @@ const countsSchema = z
 
 /** What names a test in every list of a result. */
 const identity = {
-  id: z
-    .string()
-    .meta({
-      description:
-        "file, class or suite, and name, as far as the report has them: the same for the same test in all reports",
-    }),
+  id: z.string().meta({
+    description:
+      "file, class or suite, and name, as far as the report has them: the same for the same test in all reports",
+  }),
   suite: z.string(),
   classname: z.string(),
   name: z.string(),
