@@ -43,10 +43,10 @@ import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore, type StoredImage } from "./images/store.ts";
 import { OrderTaker } from "./image-orders.ts";
+import { CaseBlobs } from "./jobs/judge/case-blobs.ts";
 import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
-import { Placement } from "./placement.ts";
 import { periodically } from "./periodically.ts";
 import { SlotPool } from "./slots.ts";
 import { insist } from "./insist.ts";
@@ -117,6 +117,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     bytesMax: config.layerCacheBytes,
   });
   const builds = await BuildLayers.open(join(dataDirectory, "builds"), config.buildCacheBytes);
+  const caseBlobs = await CaseBlobs.open(join(dataDirectory, "cases"), config.caseCacheBytes);
   const store = new JobStore({ redis, queue, resultTtlSeconds, blobs });
   const subscriber = connect("subscriber");
   const cancels = resources.use(new JobSignals(subscriber, redis, store.keys.cancelChannel));
@@ -172,7 +173,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       async () => {
         const since = new Date(Date.now() - blobTtlSeconds * 1000);
         const layers = (await inputs.removeUnused(since)) + (await builds.removeUnused(since));
-        if (layers > 0) logger.info({ layers }, "layers of jobs were removed");
+        const files = await caseBlobs.removeUnused(since);
+        if (layers + files > 0) logger.info({ layers, files }, "layers of jobs and files of cases were removed");
       },
       GARBAGE_MS,
       onError,
@@ -194,14 +196,8 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     ),
   );
 
-  const presets = loadPresets(SHIPPED_IMAGES);
   const consumer = new Consumer(
-    {
-      redis,
-      queue,
-      attempts,
-      placement: new Placement({ images, presets, pull: config.pull, worker: id, workers: registry }),
-    },
+    { redis, queue, attempts },
     {
       images,
       inputs,
@@ -209,10 +205,11 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       blobs,
       shards,
       queue: jobQueue,
+      caseBlobs,
       outputSpool,
       puller,
       pull: config.pull,
-      presets,
+      presets: loadPresets(SHIPPED_IMAGES),
       volumes: config.volumes,
       maxima: config.maxima,
       keep: config.keptLayers,

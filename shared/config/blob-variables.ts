@@ -52,6 +52,11 @@ export const blobVariables = {
     meaning: "what compiled submissions and checkers may take on a worker's disk; those least recently used go first",
     schema: whole(0, Number.MAX_SAFE_INTEGER),
   },
+  LONGSHORE_CASE_CACHE_BYTES: {
+    default: "4294967296",
+    meaning: "what blobs of judges' cases may take on a worker's disk, in bytes; those least recently used go first",
+    schema: whole(0, Number.MAX_SAFE_INTEGER),
+  },
 } satisfies Variables;
 
 export interface BlobConfig {
@@ -71,6 +76,8 @@ export interface BlobConfig {
   readonly layerCacheBytes: number;
   /** What compiled programs of judges may take on a worker's disk. */
   readonly buildCacheBytes: number;
+  /** What blobs of judges' cases may. */
+  readonly caseCacheBytes: number;
 }
 
 /** @param values of the variables here, and of the one that says where blobs are when nothing else does */
@@ -85,5 +92,6 @@ export function blobConfig(values: ValuesOf<typeof blobVariables> & { readonly L
     layerBytes: values.LONGSHORE_LAYER_BYTES,
     layerCacheBytes: values.LONGSHORE_LAYER_CACHE_BYTES,
     buildCacheBytes: values.LONGSHORE_BUILD_CACHE_BYTES,
+    caseCacheBytes: values.LONGSHORE_CASE_CACHE_BYTES,
   };
 }

@@ -15,6 +15,7 @@ import type { ContainerResult, ContainerSpec, OutputSpool, RunResult } from "../
 import type { BuildLayers } from "../images/builds/build-layers.ts";
 import type { BlobSource, InputLayers } from "../images/inputs/input-layers.ts";
 import type { ImageSources } from "./image.ts";
+import type { CaseBlobs } from "./judge/case-blobs.ts";
 import type { KeepContext, WrittenLayers } from "./keep.ts";
 import type { Progress } from "./progress.ts";
 import type { ReturnedFile } from "./result.ts";
@@ -38,8 +39,6 @@ export interface AttemptFacts {
   /** For files of the job that memory should not hold; whoever makes the attempt removes it. */
   readonly outputSpool: OutputSpool;
   readonly progress: Progress;
-  /** Called when the job begins to wait for its image to be pulled, and has no slot. */
-  readonly onPullBegin: () => void;
 }
 
 /** One container that ended, for the worker's metrics. */
@@ -61,19 +60,15 @@ export interface FurtherSlots {
   companionOf(slot: ContainerRunner): Promise<ContainerRunner>;
 }
 
-/** Places for containers. */
-export interface Slots extends FurtherSlots {
-  /** The slot of a job, as soon as there is one. Throws the reason of `signal`. */
-  acquire(signal: AbortSignal): Promise<Disposable & { readonly slot: ContainerRunner }>;
-}
-
 /** What a worker does jobs with. */
 export interface JobContext extends ImageSources, KeepContext {
-  readonly slots: Slots;
+  readonly slots: FurtherSlots;
   /** What compilers wrote. */
   readonly builds: BuildLayers;
   /** Contents that jobs name by digest, and what parts of jobs leave for each other. */
   readonly blobs: BlobSource & Pick<Blobs, "put" | "touch">;
+  /** Those of judges' cases that are here already. */
+  readonly caseBlobs: CaseBlobs;
   /** What parts of jobs have in common. */
   readonly shards: ShardStore;
   /** Layers that jobs bring. */

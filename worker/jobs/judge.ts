@@ -76,7 +76,7 @@ export async function performJudge(
     return unjudged("checker_error", `the ${name}: ${judge.message}`);
   }
   const runOnce = chooseRunner(request, submission, judge, context);
-  const files = await CaseFiles.open(join(outputSpool.directory, "judge"), context.blobs, signal);
+  const files = await CaseFiles.open(join(outputSpool.directory, "judge"), context, signal);
   const report = (result: JudgeCaseResult): void => progress.report({ name: "case", data: progressOf(result) });
   const { slots } = context;
   const results = await new CaseRuns({ request, runOnce, files, slot, slots, report }, signal).runAll();

@@ -13,6 +13,7 @@ import { copyTree } from "../kept/keep-layers.ts";
 import { describeLayer } from "../layer-tar.ts";
 import type { StoredLayer } from "../layers.ts";
 import { type LayerNotes, LeasedLayers } from "../leased-layers.ts";
+import { untilSettled } from "../until-settled.ts";
 import { type InputArchive, unpackBuild } from "./packed-build.ts";
 
 /** Changes with how layers are made, so that those of an earlier version are not used. */
@@ -125,17 +126,4 @@ async function copyBuild(written: WrittenBuild, directory: string, signal: Abort
   if (settled.kind === "refused") throw new UnusableBuildError(settled.reason);
   const { bytes } = await describeLayer(directory);
   return { bytes, note };
-}
-
-/** Waits for another one's build, however it ends. @throws the reason of `signal` */
-async function untilSettled(building: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const giveUp = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", giveUp, { once: true });
-  try {
-    await Promise.race([building, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }

@@ -2,7 +2,7 @@
  * The files of a judge's cases on the worker's disk, where neither they nor what programs print is ever in memory as a
  * whole:
  *
- *   <scratch>/blobs/<hex>               each blob once
+ *   <scratch>/blobs/<hex>               each blob once, see case-blobs.ts
  *   <scratch>/cases/<index>/input       what the submission reads: as a descriptor, it never sees the directory
  *                          /expected
  *                          /output      what the submission prints
@@ -16,6 +16,7 @@ import type { CaseData, JudgeCase } from "../../../shared/judge-request.ts";
 import { receiveBlob } from "../../images/blobs.ts";
 import { type Digest, hexOf } from "../../images/digest.ts";
 import type { BlobSource } from "../../images/inputs/input-layers.ts";
+import type { CaseBlobs } from "./case-blobs.ts";
 
 /** The data of a case cannot be had; the message says which, and why. */
 export class CaseDataError extends Error {
@@ -27,6 +28,12 @@ export class CaseDataError extends Error {
     super(message, { cause });
     this.retry = retry;
   }
+}
+
+/** Where the blobs of cases come from. */
+export interface CaseSources {
+  readonly blobs: BlobSource;
+  readonly caseBlobs: CaseBlobs;
 }
 
 /** One case's files; disposing of them removes them. */
@@ -45,20 +52,20 @@ const READABLE = 0o444;
 
 export class CaseFiles {
   readonly #directory: string;
-  readonly #blobs: BlobSource;
+  readonly #sources: CaseSources;
   readonly #signal: AbortSignal;
   readonly #received = new Map<Digest, Promise<string>>();
 
-  private constructor(directory: string, blobs: BlobSource, signal: AbortSignal) {
+  private constructor(directory: string, sources: CaseSources, signal: AbortSignal) {
     this.#directory = directory;
-    this.#blobs = blobs;
+    this.#sources = sources;
     this.#signal = signal;
   }
 
   /** @param scratch a directory of the attempt's own, made when it is missing; whoever makes the attempt removes it */
-  static async open(scratch: string, blobs: BlobSource, signal: AbortSignal): Promise<CaseFiles> {
+  static async open(scratch: string, sources: CaseSources, signal: AbortSignal): Promise<CaseFiles> {
     for (const name of ["blobs", "cases"]) await mkdir(join(scratch, name), { recursive: true, mode: 0o700 });
-    return new CaseFiles(await realpath(scratch), blobs, signal);
+    return new CaseFiles(await realpath(scratch), sources, signal);
   }
 
   /** Puts a case's data where its programs find them. @throws {CaseDataError}, or the reason of the signal */
@@ -95,12 +102,17 @@ export class CaseFiles {
 
   async #receiveOnce(blob: Digest, what: string): Promise<string> {
     const path = join(this.#directory, "blobs", hexOf(blob));
+    await this.#sources.caseBlobs.take(blob, path, () => this.#fetch(blob, what, path), this.#signal);
+    return path;
+  }
+
+  async #fetch(blob: Digest, what: string, path: string): Promise<void> {
     try {
-      const content = await this.#blobs.open(blob);
+      const content = await this.#sources.blobs.open(blob);
       if (content !== undefined) {
         await receiveBlob(content.content, { digest: blob, size: content.bytes }, path, this.#signal);
         await chmod(path, READABLE);
-        return path;
+        return;
       }
     } catch (error) {
       this.#signal.throwIfAborted();
