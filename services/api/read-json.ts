@@ -25,8 +25,9 @@ export function createJsonReader(limitBytes: number): JsonReader {
     if (!isUtf8(bytes)) throw new LongshoreError("invalid_json", { message: "the body is not valid UTF-8" });
     try {
       return JSON.parse(bytes.toString("utf8"));
-    } catch (error) {
-      throw new LongshoreError("invalid_json", { cause: error });
+    } catch {
+      // Not as its cause, which is logged: parsers quote what they read, and bodies hold secrets.
+      throw new LongshoreError("invalid_json");
     }
   };
 }
