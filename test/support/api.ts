@@ -1,6 +1,6 @@
 /** An API of this process on a port of its own, and a client for it. */
 import { once } from "node:events";
-import { mkdtempDisposable } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,8 +43,8 @@ export async function startApi(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RunningApi> {
   // No test's blobs are to be found among this machine's.
-  const data = await mkdtempDisposable(join(tmpdir(), "longshore-api-"));
-  const config = loadConfig({ REDIS_URL: redisUrl, LONGSHORE_DATA: data.path, ...environment });
+  const data = await mkdtemp(join(tmpdir(), "longshore-api-"));
+  const config = loadConfig({ REDIS_URL: redisUrl, LONGSHORE_DATA: data, ...environment });
   const api = createApi({ config, logger: createLogger("api", "silent"), presets: loadPresets(IMAGES_DIRECTORY) });
   await untilReady(api.redis);
   const server = createServer(api.app);
@@ -78,7 +78,8 @@ export async function startApi(
       server.closeAllConnections();
       server.close();
       await once(server, "close");
-      await data.remove();
+      // An upload that was cut off may be at its file still.
+      await rm(data, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     },
   };
 }
