@@ -39,7 +39,9 @@ async function fuzz({ minutes, only, seed }: CommandLine): Promise<void> {
     if (target === undefined || broken.has(target)) continue;
     const limitMs = Math.max(1, Math.min(TURN_MS, endMs - performance.now()));
     const turnSeed = turn === 0 && seed !== undefined ? seed : randomInt(2 ** 31);
-    const report = await target.run({ seed: turnSeed, runs: 2 ** 31 - 1, limitMs, slowMs: SLOW_MS });
+    const how = { seed: turnSeed, runs: 2 ** 31 - 1, limitMs, slowMs: SLOW_MS };
+    // What goes wrong around the values is a finding like any other.
+    const report = await target.run(how).catch((error: Error) => ({ runs: 0, finding: error.stack }));
     runs.set(target, (runs.get(target) ?? 0) + report.runs);
     if (report.finding === undefined) continue;
     broken.add(target);
