@@ -4,17 +4,15 @@
  */
 import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { chmod, mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { chmod, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadConfig } from "../../shared/config.ts";
-import { ImageStore } from "../../worker/images/store.ts";
-import { unpackLayer } from "../../worker/images/unpack/unpack-layer.ts";
-import { tarArchive } from "../support/tar.ts";
+import type { TarFields } from "../support/tar.ts";
+import { fileOfImage, shipLayer } from "./shipped-layer.ts";
 import { ATTACK_NAMES, ATTACKS } from "./weakened/attacks.ts";
 import { type WeakeningName, weakenings } from "./weakened/weakenings.ts";
 
@@ -43,7 +41,7 @@ beforeAll(async () => {
   resources.defer(() => directory.remove());
   await chmod(directory.path, 0o755);
   layer = join(directory.path, "layer");
-  await shipLayer(layer, join(directory.path, "layer.tar"));
+  await shipLayer(layer, await hostileEntries());
 
   const [open, secret] = ["public", "private"].map((name) => join(directory.path, name)) as [string, string];
   await writeFile(open, "public", { mode: 0o644 });
@@ -59,28 +57,17 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-/** A layer as a hostile image could bring it, unpacked as any other: programs with rights, and a device. */
-async function shipLayer(directory: string, blob: string): Promise<void> {
-  const images = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
-  const image = await images.resolve("python");
-  const program = image?.layers.map(({ path }) => join(path, "usr/bin/cat")).find((path) => existsSync(path));
-  if (program === undefined) throw new Error("image python is not built: bash infra/setup.sh test");
-  const content = readFileSync(program);
+/** Programs with rights, a file that they are tried on, and a device. */
+async function hostileEntries(): Promise<TarFields[]> {
+  const content = readFileSync(await fileOfImage("python", "usr/bin/cat"));
   // struct vfs_cap_data, revision 2, effective: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
   const capability = Buffer.from(Uint32Array.of(0x02000001, 0b110, 0, 0, 0).buffer);
-  const archive = tarArchive(
+  return [
     { name: "shipped/private", content: "private", mode: 0o600 },
     { name: "shipped/zero", type: "3", device: [1, 5], mode: 0o666 },
     { name: "shipped/set-user-id", content, mode: 0o4755 },
     { name: "shipped/capable", content, mode: 0o755, pax: { "SCHILY.xattr.security.capability": capability } },
-  );
-  await writeFile(blob, archive);
-  await mkdir(directory, { mode: 0o755 });
-  const limits = { bytesMax: 2 ** 30, entriesMax: 100 };
-  const umask = process.umask(0);
-  const result = await unpackLayer({ blob, compression: "none", diffId: undefined, directory, limits });
-  process.umask(umask);
-  if (result.kind !== "unpacked") throw new Error(`the layer is ${result.kind}: ${result.reason}`);
+  ];
 }
 
 /** Attacks that get through to either user where some layers are turned off. */

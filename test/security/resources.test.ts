@@ -141,6 +141,125 @@ while True:
     limits: { memoryBytes: 32 * MiB, openFiles: 4096 },
     outcomes: ["memory_limit"],
   },
+  "fills sockets that nobody reads": {
+    language: "python",
+    source: `import socket
+pairs = []
+while True:
+    pairs.append(socket.socketpair())
+    for one in pairs[-1]:
+        one.setblocking(False)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+        try:
+            while True: one.send(bytes(4096))
+        except BlockingIOError: pass`,
+    limits: { memoryBytes: 32 * MiB, openFiles: 4096 },
+    outcomes: ["memory_limit"],
+  },
+  "takes memory by page tables, one byte for each": {
+    language: "c",
+    source: `#include <sys/mman.h>
+      int main(void) {
+        enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+        unsigned long size = 1UL << 44;
+        volatile char *memory = mmap(0, size, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
+        if (memory == MAP_FAILED) return 1;
+        for (unsigned long at = 0; at < size; at += 1UL << 21) (void)memory[at];
+      }`,
+    limits: { memoryBytes: 32 * MiB },
+    outcomes: ["memory_limit"],
+  },
+  "takes System V memory and lets go of it, but does not remove it": {
+    language: "python",
+    source: `import ctypes
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+while True:
+    memory = libc.shmat(libc.shmget(0, 1 << 22, 0o600), None, 0)
+    ctypes.memset(memory, 1, 1 << 22)
+    libc.shmdt(ctypes.c_void_p(memory))`,
+    outcomes: ["memory_limit"],
+  },
+  "writes to files that it has deleted": {
+    language: "python",
+    source: `import os
+files = []
+while True:
+    files.append(open("x", "wb")); os.unlink("x"); files[-1].write(bytes(1 << 22)); files[-1].flush()`,
+    // Its files are gone with it: that its disk was full, nothing says any more.
+    outcomes: ["exited"],
+  },
+  "makes directories in directories without end": {
+    language: "python",
+    source: `import os
+while True: os.mkdir("d"); os.chdir("d")`,
+    limits: { diskBytes: MiB },
+    outcomes: ["disk_limit"],
+  },
+  "makes hard links and symlinks without end": {
+    language: "python",
+    source: `import itertools, os
+open("x", "w").close()
+for n in itertools.count(): os.link("x", f"l{n}"); os.symlink("x" * 4000, f"s{n}")`,
+    limits: { diskBytes: MiB, memoryBytes: 32 * MiB, cpuTimeMs: 3000 },
+    outcomes: ["disk_limit", "memory_limit"],
+  },
+  "waits on files without end": {
+    language: "python",
+    source: `import os, select
+kept = []
+while True:
+    poll = select.epoll(); kept.append(poll)
+    for one in kept[:-1]:
+        try: poll.register(one.fileno())
+        except OSError: pass`,
+    limits: { memoryBytes: 32 * MiB, cpuTimeMs: 1000 },
+    outcomes: ["exited", "memory_limit", "cpu_limit"],
+  },
+  "makes timers without end": {
+    language: "c",
+    source: `#include <time.h>
+      int main(void) { timer_t timer; while (!timer_create(CLOCK_MONOTONIC, 0, &timer)); return 1; }`,
+    limits: { memoryBytes: 32 * MiB, cpuTimeMs: 2000 },
+    outcomes: ["exited", "memory_limit", "cpu_limit"],
+  },
+  "signals itself without end": {
+    language: "python",
+    source: `import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 64))
+libc = __import__("ctypes").CDLL(None)
+while True: libc.sigqueue(os.getpid(), 40, 0)`,
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  "prints without end, to both streams": {
+    language: "bash",
+    source: "yes & yes >&2 & wait",
+    outcomes: ["output_limit"],
+  },
+  "complains in a line of a gigabyte": {
+    language: "bash",
+    source: "head -c 1G /dev/zero >&2",
+    outcomes: ["output_limit"],
+  },
+  "closes one end after the other": {
+    language: "bash",
+    source: "exec <&-; echo a; exec >&-; echo b >&2; exec 2>&-; sleep 100",
+    limits: soon,
+    outcomes: ["wall_limit"],
+  },
+  "writes to a pipe whose reader has gone": {
+    language: "bash",
+    source: "trap '' PIPE; while :; do yes | true; done",
+    limits: { cpuTimeMs: 500 },
+    outcomes: ["cpu_limit"],
+  },
+  "reopens its streams and stops in the middle": {
+    language: "bash",
+    source: "for n in {1..50}; do (exec > /dev/stdout 2> /dev/stderr; echo x; kill -STOP $BASHPID) & done; wait",
+    limits: soon,
+    outcomes: ["wall_limit", "process_limit"],
+  },
   "prints without end": { language: "bash", source: "yes", outcomes: ["output_limit"] },
   "complains without end": { language: "bash", source: "yes >&2", outcomes: ["output_limit"] },
   "prints a line of a gigabyte": {

@@ -7,7 +7,7 @@ import { vi } from "vitest";
 import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { workerSchema } from "../../shared/workers.ts";
 import { makeDataDirectory } from "../support/data-directory.ts";
-import { childrenOf, startLongshore } from "../support/longshore.ts";
+import { childrenOf, type Longshore, startLongshore } from "../support/longshore.ts";
 import { workerCgroups } from "../support/worker-cgroups.ts";
 
 /** For how long, and how often, what happens after a job's end is looked for. */
@@ -29,38 +29,53 @@ export interface Traces {
 
 export class Target implements AsyncDisposable {
   readonly url: string;
+  readonly #longshore: Longshore;
   readonly #dataDirectory: string;
   readonly #worker: { readonly id: string; readonly pid: number };
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
-    url: string,
+    longshore: Longshore,
     dataDirectory: string,
     worker: { readonly id: string; readonly pid: number },
     resources: AsyncDisposableStack,
   ) {
-    this.url = url;
+    this.url = longshore.url;
+    this.#longshore = longshore;
     this.#dataDirectory = dataDirectory;
     this.#worker = worker;
     this.#resources = resources;
   }
 
-  static async open(slots = 1): Promise<Target> {
+  /** @param settings what an operator would set besides, in the environment */
+  static async open(slots = 1, settings: Readonly<Record<string, string>> = {}): Promise<Target> {
     await using resources = new AsyncDisposableStack();
     const data = resources.use(await makeDataDirectory());
-    const environment = { LONGSHORE_SLOTS: String(slots), LONGSHORE_LOG_LEVEL: "error" };
+    const environment = { LONGSHORE_SLOTS: String(slots), LONGSHORE_LOG_LEVEL: "error", ...settings };
     const longshore = resources.use(await startLongshore(data.path, environment));
-    const { workers } = (await (await fetch(`${longshore.url}/v1/workers`)).json()) as { workers: unknown[] };
+    const { LONGSHORE_API_KEY: key } = settings;
+    const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+    const response = await fetch(`${longshore.url}/v1/workers`, { headers });
+    const { workers } = (await response.json()) as { workers: unknown[] };
     const { id } = workerSchema.parse(workers[0]);
     const pid = childrenOf(longshore).get("worker");
     if (pid === undefined) throw new Error("npm start runs no worker");
-    return new Target(longshore.url, data.path, { id, pid }, resources.move());
+    return new Target(longshore, data.path, { id, pid }, resources.move());
   }
 
   /** Ports of this machine's loopback that a program has no business with: Redis and the API. */
   get ports(): readonly number[] {
-    const redis = readFileSync(`${this.#dataDirectory}/redis/url`, "utf8").trim();
-    return [this.url, redis].map((url) => Number(new URL(url).port));
+    return [this.url, this.redisUrl].map((url) => Number(new URL(url).port));
+  }
+
+  /** With its password. */
+  get redisUrl(): string {
+    return readFileSync(`${this.#dataDirectory}/redis/url`, "utf8").trim();
+  }
+
+  /** Lines that all of its processes have printed so far. */
+  get log(): readonly string[] {
+    return this.#longshore.lines;
   }
 
   /** The worker's process id, as the machine counts. */
