@@ -47,6 +47,7 @@ import { CaseBlobs } from "./jobs/judge/case-blobs.ts";
 import { reportOutages } from "./outages.ts";
 import { MetricsServer } from "./metrics-server.ts";
 import { WorkerMetrics } from "./metrics.ts";
+import { Placement } from "./placement.ts";
 import { periodically } from "./periodically.ts";
 import { SlotPool } from "./slots.ts";
 import { insist } from "./insist.ts";
@@ -196,8 +197,14 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     ),
   );
 
+  const presets = loadPresets(SHIPPED_IMAGES);
   const consumer = new Consumer(
-    { redis, queue, attempts },
+    {
+      redis,
+      queue,
+      attempts,
+      placement: new Placement({ images, presets, pull: config.pull, worker: id, workers: registry }),
+    },
     {
       images,
       inputs,
@@ -209,7 +216,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       outputSpool,
       puller,
       pull: config.pull,
-      presets: loadPresets(SHIPPED_IMAGES),
+      presets,
       volumes: config.volumes,
       maxima: config.maxima,
       keep: config.keptLayers,

@@ -39,6 +39,8 @@ export interface AttemptFacts {
   /** For files of the job that memory should not hold; whoever makes the attempt removes it. */
   readonly outputSpool: OutputSpool;
   readonly progress: Progress;
+  /** Called when the job begins to wait for its image to be pulled, and has no slot. */
+  readonly onPullBegin: () => void;
 }
 
 /** One container that ended, for the worker's metrics. */
@@ -60,9 +62,15 @@ export interface FurtherSlots {
   companionOf(slot: ContainerRunner): Promise<ContainerRunner>;
 }
 
+/** Places for containers. */
+export interface Slots extends FurtherSlots {
+  /** The slot of a job, as soon as there is one. Throws the reason of `signal`. */
+  acquire(signal: AbortSignal): Promise<Disposable & { readonly slot: ContainerRunner }>;
+}
+
 /** What a worker does jobs with. */
 export interface JobContext extends ImageSources, KeepContext {
-  readonly slots: FurtherSlots;
+  readonly slots: Slots;
   /** What compilers wrote. */
   readonly builds: BuildLayers;
   /** Contents that jobs name by digest, and what parts of jobs leave for each other. */
