@@ -28,6 +28,13 @@ export const workerSchema = z
     version: z.string().meta({ description: "version of Longshore" }),
     slots: z.strictObject({ total: count, busy: count }),
     images: z.array(cachedImageSchema),
+    imageStore: z
+      .strictObject({
+        layers: count,
+        bytes: count.meta({ description: "of the layers, unpacked" }),
+        blobBytes: count.meta({ description: "of what was pulled, as it came" }),
+      })
+      .meta({ description: "what the images take together; what they share counts once" }),
     cgroupVersion: z.union([z.literal(1), z.literal(2)]),
     kernel: z.string().meta({ examples: ["6.1.0-28-amd64"] }),
     startedAt: z.iso.datetime(),

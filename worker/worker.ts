@@ -42,6 +42,8 @@ import { ImagePuller } from "./images/registry/puller.ts";
 import { registrySettings } from "./images/registry/settings.ts";
 import { SHIPPED_IMAGES } from "./images/shipped.ts";
 import { ImageStore, type StoredImage } from "./images/store.ts";
+import { clearLeftovers } from "./images/sweep.ts";
+import { totalUsage } from "./images/usage.ts";
 import { OrderTaker } from "./image-orders.ts";
 import { CaseBlobs } from "./jobs/judge/case-blobs.ts";
 import { reportOutages } from "./outages.ts";
@@ -87,6 +89,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   await mkdir(config.dataDirectory, { recursive: true });
   const { imageLimits: limits, imageCacheBytes } = config;
   const images = await ImageStore.open(join(config.dataDirectory, "images"), { limits, bytesMax: imageCacheBytes });
+  await clearLeftovers(images);
   const puller = new ImagePuller(images, registrySettings(config, process.env));
   // Each slot has a companion.
   const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
@@ -142,6 +145,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     version,
     slots: { total: slots.total, busy: slots.busy },
     images: stored.map(summarizeImage),
+    imageStore: totalUsage(stored),
     cgroupVersion: runtime.cgroupVersion,
     kernel: release(),
     startedAt,

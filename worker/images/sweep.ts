@@ -6,8 +6,6 @@
  *   build-cache/                steps whose layer is gone, or that were not met for long
  *   locks/                      locks of layers: who adds one takes it again, and nobody does now
  *   staging/                    all
- *
- * To be called while nobody adds content: all of these come into being within that (`ImageStore.keepContent`).
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,6 +29,7 @@ export interface Swept {
 
 const LAYER_LOCK = /^[0-9a-f]{64}\.lock$/;
 
+/** To be called while nobody adds content: all of these come into being within that (`ImageStore.keepContent`). */
 export async function sweep(store: ImageStore, needed: Needed): Promise<Swept> {
   const staging = join(store.directory, "staging");
   await clear(staging);
@@ -39,7 +38,22 @@ export async function sweep(store: ImageStore, needed: Needed): Promise<Swept> {
   const blobs = (await store.blobs.list()).filter((digest) => !needed.blobs.has(digest));
   for (const digest of blobs) await store.blobs.remove(digest);
   await store.parents.removeOthers(needed.parents, staging);
+  await removeLeftovers(store);
+  return { layers: layers.length, blobs: blobs.length };
+}
 
+/**
+ * Removes what processes left that were killed, and nothing that is whole: a pull that broke off goes on from there.
+ * Where somebody is adding content right now, that is for another time.
+ */
+export async function clearLeftovers(store: ImageStore): Promise<void> {
+  await using alone = await store.tryKeepAdditionsOut();
+  if (alone === undefined) return;
+  await clear(join(store.directory, "staging"));
+  await removeLeftovers(store);
+}
+
+async function removeLeftovers(store: ImageStore): Promise<void> {
   await store.layers.removeLeftovers();
   await store.blobs.removeLeftovers();
   await store.references.removeLeftovers();
@@ -47,7 +61,6 @@ export async function sweep(store: ImageStore, needed: Needed): Promise<Swept> {
   await (await BuildCache.open(store)).removeStale();
   const locks = join(store.directory, "locks");
   for (const name of await readdir(locks)) if (LAYER_LOCK.test(name)) await rm(join(locks, name), { force: true });
-  return { layers: layers.length, blobs: blobs.length };
 }
 
 async function clear(directory: string): Promise<void> {

@@ -12,6 +12,7 @@ import { BuildCache } from "../../../worker/images/dockerfile/build-cache.ts";
 import { commitKeptRun } from "../../../worker/images/kept/commit.ts";
 import type { ImageOrigin } from "../../../worker/images/references.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
+import { clearLeftovers } from "../../../worker/images/sweep.ts";
 import { addImageOf, layerOf } from "../../support/layer-sources.ts";
 import { tarArchive } from "../../support/tar.ts";
 
@@ -179,6 +180,25 @@ describe("what a process leaves that is killed", () => {
     expect(await collectGarbage(store)).toMatchObject({ images: [], layers: 0, blobs: 1 });
     expect(await paths()).toEqual(before);
     expect((await store.resolve("tool"))?.digest).toBe(digest);
+  });
+
+  it("goes when a worker starts, but for what is whole: a pull that broke off goes on from there", async () => {
+    {
+      await using addition = await store.beginAddition();
+      await addition.addLayer(layerOf(tarArchive({ name: "came" })));
+    }
+    await clearLeftovers(store);
+    const before = await paths();
+    expect(await store.layers.list()).toHaveLength(1);
+    for (const path of [`staging/${"0".repeat(64)}.blob`, `layers/sha256/${"0".repeat(64)}.json`])
+      await writeFile(join(directory, path), "{}");
+    {
+      await using _addition = await store.beginAddition();
+      await clearLeftovers(store);
+      expect(await readdir(join(directory, "staging"))).toHaveLength(1);
+    }
+    await clearLeftovers(store);
+    expect(await paths()).toEqual(before);
   });
 
   it("keeps a step of a build whose layer is here, and one that changed nothing", async () => {
