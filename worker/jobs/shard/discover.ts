@@ -8,7 +8,7 @@ import { containerResult, hasSucceeded } from "../result.ts";
 import type { ShardContainers } from "./containers.ts";
 
 /** What a list of items may take, in bytes. */
-const LIST_BYTES = 16 * 1024 * 1024;
+const LIST_BYTES = 4 * 1024 * 1024;
 
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;

@@ -141,7 +141,8 @@ export function eventOf({ shard, shards, work }: ShardPartRequest): ShardEvent {
   };
 }
 
-const noCounts = { tests: 0, passed: 0, failed: 0, errored: 0, skipped: 0, flaky: 0, lost: 0 };
+/** Of no test at all. */
+export const noCounts = { tests: 0, passed: 0, failed: 0, errored: 0, skipped: 0, flaky: 0, lost: 0 };
 
 /** A result of which no shard knows. */
 function emptyResult(

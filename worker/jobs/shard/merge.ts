@@ -1,38 +1,13 @@
 /** The second half of a job of kind `shard`: from what its parts have done to its result. */
-import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { type PartStanding, type ShardPlan } from "../../../shared/shard-part.ts";
+import type { PartStanding, ShardPlan } from "../../../shared/shard-part.ts";
 import { REPORT_PATH, type ShardRequest } from "../../../shared/shard-request.ts";
-import type {
-  FailedTest,
-  FlakyTest,
-  LostItem,
-  ShardReport,
-  ShardResult,
-  SlowTest,
-} from "../../../shared/shard-result.ts";
+import type { ShardReport, ShardResult, TestCounts } from "../../../shared/shard-result.ts";
 import { type AttemptFacts, failed, type JobContext, type JobOutcome } from "../context.ts";
-import type { ReturnedFile } from "../result.ts";
-import { eventOf, partsOf } from "./divide.ts";
-import { lostItems } from "./lost-items.ts";
-import { REPORTS_FILE } from "./part.ts";
-import { type PartReports, readPartReports } from "./part-reports.ts";
-import { countTests, type MergedTest, mergeReports, slowestTests } from "./report/merge-reports.ts";
-import { isFailing, isFlaky, type TestCase } from "./report/test-case.ts";
-import { writeReport } from "./report/write-report.ts";
+import { eventOf, noCounts, partsOf } from "./divide.ts";
+import { fetchReports, type PartReports, REPORTS_FILE } from "./part-reports.ts";
 import { evenness } from "./split/split.ts";
-
-/** What lists of a result have at most: all else is in the report. */
-const TESTS_MAX = 200;
-const LOST_MAX = 1000;
-const SLOWEST = 10;
-
-/** What is kept of a text of a failure, in characters. */
-const MESSAGE_CHARACTERS = 2000;
-const DETAILS_CHARACTERS = 8000;
+import { mergeInThread } from "./threads/pool.ts";
 
 export async function mergeParts(
   request: ShardRequest,
@@ -45,14 +20,26 @@ export async function mergeParts(
   const beganMs = performance.now();
   const error = errorOfAll(parts);
   if (error !== undefined) return failed(error.code, error.message, "pointless");
-  const reports = await readPartReports(parts, context.blobs);
+  const { directory } = outputSpool;
+  const reports = await fetchReports(parts, context.blobs, directory);
   if (signal.aborted) return { kind: "canceled" };
-  const merged = mergeReports(reports.flatMap(({ runs }) => runs));
-  const lost = lostItems(plan, parts, reports, merged);
-  const counts = { ...countTests(merged.tests), lost: lost.length };
-  const shards = parts.map((part, index) => reportOf(index, part, plan, reports, merged.tests, lost));
-  const report = await writeMerged(merged.tests, request.suite ?? "longshore", outputSpool.directory);
-  await context.shards.remember(request, merged.itemTimesMs);
+  const target = join(directory, "report");
+  const merged = await mergeInThread(
+    {
+      plan: { parts: plan.parts, batches: plan.batches },
+      parts: parts.map(({ state }, index) => ({ state, file: undefined, fault: null, ...reports[index] })),
+      name: request.suite ?? "longshore",
+      target,
+    },
+    signal,
+  ).catch((failure: unknown) => {
+    if (signal.aborted) return undefined;
+    throw failure;
+  });
+  if (merged === undefined) return { kind: "canceled" };
+  const { counts, countsOfParts, failures, flaky, lost, slowest, itemTimesMs, report } = merged;
+  const shards = parts.map((part, index) => reportOf(index, part, plan, reports, countsOfParts));
+  await context.shards.remember(request, itemTimesMs);
   await tellUntold(job, token, request, plan, shards, context);
 
   const faults = faultsOf(parts, reports);
@@ -61,23 +48,23 @@ export async function mergeParts(
     outcome: isPassed ? "passed" : "failed",
     message: isPassed ? "" : describeFaults(counts, faults),
     counts,
-    failures: merged.tests.filter(isFailing).slice(0, TESTS_MAX).map(failedTest),
-    flaky: merged.tests.filter(isFlaky).slice(0, TESTS_MAX).map(flakyTest),
-    lost: lost.slice(0, LOST_MAX),
-    slowest: slowestTests(merged.tests, SLOWEST).map(slowTest),
+    failures: [...failures],
+    flaky: [...flaky],
+    lost: [...lost],
+    slowest: [...slowest],
     shards,
     evenness: evennessOf(shards),
     strategy: request.strategy,
     setup: plan.setup,
     discovery: plan.discovery,
-    report: { bytes: report.bytes, sha256: report.sha256 },
+    report,
     timings: { ...plan.timings, shardsMs: shardsMs(parts), mergeMs: round(performance.now() - beganMs) },
     image: plan.image,
     worker: context.worker,
   };
   const files = parts.flatMap((part) => ("result" in part ? (part.result?.files ?? []) : []));
   const stored = files.flatMap((file) => ("blob" in file && file.path !== REPORTS_FILE ? [file] : []));
-  return { kind: "merged", result, outputs: [report.file, ...stored] };
+  return { kind: "merged", result, outputs: [{ path: REPORT_PATH, file: target }, ...stored] };
 }
 
 /** Why no part has done anything, if that is so: then the job has failed, and not its tests. */
@@ -91,8 +78,7 @@ function reportOf(
   part: PartStanding,
   plan: ShardPlan,
   reports: readonly PartReports[],
-  tests: readonly MergedTest[],
-  lost: readonly LostItem[],
+  counts: readonly TestCounts[],
 ): ShardReport {
   if (part.state !== "done" && part.state !== "failed" && part.state !== "canceled") {
     throw new Error(`shard ${index + 1} is ${part.state}, and was to be merged`);
@@ -101,14 +87,13 @@ function reportOf(
   const { state, attempt, worker, result, error } = part;
   const nothing = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
   const files = (result?.files ?? []).filter(({ path }) => path !== REPORTS_FILE);
-  const isLost = lost.filter((item) => item.shard === shard).length;
   return {
     shard,
     state,
     attempt,
     worker: result?.worker ?? worker,
     items: result?.items ?? 0,
-    counts: { ...countTests(tests.filter((test) => test.shard === index)), lost: isLost },
+    counts: counts[index] ?? noCounts,
     wallTimeMs: round(result?.wallTimeMs ?? 0),
     expectedMs: plan.parts[index]?.expectedMs ?? null,
     runs: [...(result?.runs ?? [])],
@@ -147,36 +132,6 @@ function describeFaults(counts: ShardResult["counts"], faults: readonly string[]
   ].join("; ");
 }
 
-function identityOf({ id, suite, classname, name, file, timeMs, shard }: MergedTest) {
-  return { id, suite, classname, name, file, timeMs, shard: shard + 1 };
-}
-
-function failedTest(test: MergedTest): FailedTest {
-  const { failure, runs, systemOut, systemErr } = test;
-  return {
-    ...identityOf(test),
-    outcome: test.outcome === "errored" ? "errored" : "failed",
-    runs,
-    message: shorten(failure?.message ?? "", MESSAGE_CHARACTERS),
-    details: shorten(failure?.details ?? "", DETAILS_CHARACTERS),
-    stdout: shorten(systemOut, MESSAGE_CHARACTERS),
-    stderr: shorten(systemErr, MESSAGE_CHARACTERS),
-  };
-}
-
-function flakyTest(test: MergedTest): FlakyTest {
-  const last = test.earlierFailures.at(-1);
-  return { ...identityOf(test), runs: test.runs, message: shorten(last?.message ?? "", MESSAGE_CHARACTERS) };
-}
-
-function slowTest(test: MergedTest): SlowTest {
-  return identityOf(test);
-}
-
-function shorten(text: string, characters: number): string {
-  return text.length <= characters ? text : `${text.slice(0, characters).toWellFormed()}…`;
-}
-
 function evennessOf(shards: readonly ShardReport[]): number | null {
   // One that came when nothing was left did not run beside the others, but after them.
   const busy = shards.filter(({ state, runs }) => state === "done" && runs.length > 0);
@@ -190,28 +145,6 @@ function shardsMs(parts: readonly PartStanding[]): number {
   const begin = Math.min(...times.map(({ createdAt }) => createdAt));
   const end = Math.max(...times.map(({ finishedAt }) => finishedAt ?? 0));
   return times.length === 0 ? 0 : round(Math.max(0, end - begin));
-}
-
-/** Writes the report of all tests to a file, as it may be large. */
-async function writeMerged(
-  tests: readonly TestCase[],
-  name: string,
-  directory: string,
-): Promise<{ readonly file: ReturnedFile; readonly bytes: number; readonly sha256: string }> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const path = join(directory, "report");
-  const hash = createHash("sha256");
-  let bytes = 0;
-  async function* pieces(): AsyncGenerator<Buffer, void, void> {
-    for (const text of writeReport(tests, name)) {
-      const piece = Buffer.from(text);
-      bytes += piece.length;
-      hash.update(piece);
-      yield piece;
-    }
-  }
-  await pipeline(pieces(), createWriteStream(path, { mode: 0o600 }));
-  return { file: { path: REPORT_PATH, file: path }, bytes, sha256: hash.digest("hex") };
 }
 
 /** A shard that was lost or stopped could not say so itself. */

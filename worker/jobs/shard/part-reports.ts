@@ -1,40 +1,48 @@
-/** What the parts of a job have reported, as they left it for whoever merges. */
-import type { Digest } from "../../../shared/digest.ts";
+/** What the parts of a job have written down of their commands, fetched from where they left it. */
+import { createWriteStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import type { PartStanding } from "../../../shared/shard-part.ts";
 import type { BlobSource } from "../../images/inputs/input-layers.ts";
-import { REPORTS_FILE } from "./part.ts";
-import type { ReportedRun } from "./report/merge-reports.ts";
+
+/** Name of the file in which a part leaves its reports. */
+export const REPORTS_FILE = "reports.jsonl";
 
 /** What all parts of a job may have reported, in bytes of JSON: it is in memory while it is merged. */
 const REPORTS_BYTES_MAX = 256 * 1024 * 1024;
 
 export interface PartReports {
-  readonly runs: readonly ReportedRun[];
+  /** Where they are; undefined where there are none. */
+  readonly file: string | undefined;
   /** Why they cannot be had; null where they can. */
   readonly fault: string | null;
 }
 
-/** Reads what each part has reported, in their order. */
-export async function readPartReports(parts: readonly PartStanding[], blobs: BlobSource): Promise<PartReports[]> {
+/** Fetches what each part has reported, in their order. @param directory made when it is missing */
+export async function fetchReports(
+  parts: readonly PartStanding[],
+  blobs: BlobSource,
+  directory: string,
+): Promise<PartReports[]> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const reports: PartReports[] = [];
   let bytesLeft = REPORTS_BYTES_MAX;
-  for (const part of parts) {
+  for (const [index, part] of parts.entries()) {
     const file = part.state === "done" ? part.result?.files.find(({ path }) => path === REPORTS_FILE) : undefined;
-    if (file === undefined) reports.push({ runs: [], fault: null });
-    else if ("error" in file) reports.push({ runs: [], fault: file.error });
-    else if (file.bytes > bytesLeft) reports.push({ runs: [], fault: "the job's reports are too large to be merged" });
-    else {
+    if (file === undefined) reports.push({ file: undefined, fault: null });
+    else if ("error" in file) reports.push({ file: undefined, fault: file.error });
+    else if (file.bytes > bytesLeft) {
+      reports.push({ file: undefined, fault: "the reports of all shards are too large to be merged" });
+    } else {
       bytesLeft -= file.bytes;
-      reports.push(await read(file.blob, blobs));
+      const blob = await blobs.open(file.blob);
+      const path = join(directory, `reports-${index + 1}`);
+      if (blob !== undefined) await pipeline(blob.content, createWriteStream(path, { mode: 0o600 }));
+      reports.push(
+        blob === undefined ? { file: undefined, fault: "its reports have expired" } : { file: path, fault: null },
+      );
     }
   }
   return reports;
-}
-
-async function read(digest: Digest, blobs: BlobSource): Promise<PartReports> {
-  const blob = await blobs.open(digest);
-  if (blob === undefined) return { runs: [], fault: "its report has expired" };
-  const pieces: Buffer[] = [];
-  for await (const piece of blob.content) pieces.push(piece as Buffer);
-  return { runs: JSON.parse(Buffer.concat(pieces).toString()) as ReportedRun[], fault: null };
 }

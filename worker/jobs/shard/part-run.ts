@@ -11,8 +11,9 @@ import type { ContainerRunner, JobContext } from "../context.ts";
 import { hasSucceeded, type ReturnedFile } from "../result.ts";
 import { commandFor, type ShardPlace, variablesFor } from "./command.ts";
 import { createMatcher } from "./file-patterns.ts";
-import type { ReportedRun } from "./report/merge-reports.ts";
-import { readReports, REPORT_BYTES } from "./reports.ts";
+import { readRunInThread } from "./threads/pool.ts";
+import { type ReportRoom, shardRoom } from "./threads/read-reports.ts";
+import type { RunReading } from "./threads/run-task.ts";
 
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;
@@ -20,10 +21,12 @@ const KEPT_BYTES = 16 * 1024;
 /** What came of a command. */
 export interface PartRun {
   readonly kind: "ran";
-  readonly reported: ReportedRun;
   readonly run: ShardRun;
   /** Whether it exited with 0. */
   readonly hasSucceeded: boolean;
+  readonly reading: RunReading;
+  /** Where its tests are written down. */
+  readonly record: string;
   readonly stdout: EncodedOutput;
   readonly stderr: EncodedOutput;
 }
@@ -49,7 +52,7 @@ export class PartRunner {
   readonly #paths = new Set<string>();
   #runs = 0;
   #spoolBytes = 0;
-  #reportBytes = 0;
+  #room = shardRoom;
 
   constructor(options: PartRunnerOptions) {
     this.#options = options;
@@ -60,9 +63,13 @@ export class PartRunner {
   /**
    * Runs the command with items.
    * @param items none where the command splits by itself
-   * @param round 0 for the first time, then one more for each retry
+   * @param earlier what it has run of these items before
    */
-  async run(items: readonly string[], round: number, signal: AbortSignal): Promise<PartRun | UnfinishedOutcome> {
+  async run(
+    items: readonly string[],
+    earlier: readonly PartRun[],
+    signal: AbortSignal,
+  ): Promise<PartRun | UnfinishedOutcome> {
     const { request, image, slot, context, spool, place } = this.#options;
     this.#runs++;
     await mkdir(spool.directory, { recursive: true, mode: 0o700 });
@@ -85,18 +92,33 @@ export class PartRunner {
       if (this.#isOutput(output.path)) this.#returnOutput(output, reports);
       else if ("error" in output && !this.#isReport(output.path)) this.#miss(output.path, output.error);
     }
-    const { tests, fault, bytes } = await readReports(reports, request.reportFiles, REPORT_BYTES - this.#reportBytes);
-    this.#reportBytes += bytes;
+    const record = join(spool.directory, `tests-${this.#runs}`);
+    const reading = await readRunInThread(
+      {
+        files: reports,
+        patterns: request.reportFiles,
+        room: this.#room,
+        shard: place.shard - 1,
+        round: earlier.length,
+        items,
+        earlier: earlier.map((run) => run.record),
+        target: record,
+      },
+      signal,
+    ).catch((error: unknown) => {
+      if (signal.aborted) return undefined;
+      throw error;
+    });
+    if (reading === undefined) return { kind: "canceled" };
+    this.#room = lessen(this.#room, reading.used);
+    const { tests, fault } = reading;
+    const purpose = earlier.length === 0 ? "first" : "retry";
     return {
       kind: "ran",
-      reported: { shard: place.shard - 1, round, items, tests },
-      run: describeRun(result, {
-        purpose: round === 0 ? "first" : "retry",
-        items: items.length,
-        tests: tests.length,
-        fault,
-      }),
+      run: describeRun(result, { purpose, items: items.length, tests, fault }),
       hasSucceeded: hasSucceeded(result),
+      reading,
+      record,
       stdout: logged.tail,
       stderr: encodeOutput(result.stderr),
     };
@@ -150,6 +172,10 @@ export class PartRunner {
     this.#paths.add(file.path);
     this.files.push(file);
   }
+}
+
+function lessen(room: ReportRoom, used: ReportRoom): ReportRoom {
+  return { bytes: Math.max(0, room.bytes - used.bytes), tests: Math.max(0, room.tests - used.tests) };
 }
 
 function describeRun(

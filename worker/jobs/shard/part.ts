@@ -6,6 +6,10 @@
  * What it has done is stored when it ends. A worker that is lost takes it along; the next attempt gives the batches back
  * that the lost one had taken, and begins anew.
  */
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import type { ShardPartRequest } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardEvent, TestCounts } from "../../../shared/shard-result.ts";
@@ -15,12 +19,9 @@ import type { UnfinishedOutcome } from "../container.ts";
 import { fitCommands } from "./command.ts";
 import { prepareContainers } from "./containers.ts";
 import { type PartRun, PartRunner } from "./part-run.ts";
-import { countTests, mergeReports, type ReportedRun } from "./report/merge-reports.ts";
-import { isFailing } from "./report/test-case.ts";
+import { noCounts } from "./divide.ts";
+import { REPORTS_FILE } from "./part-reports.ts";
 import { leaseSetup } from "./setup.ts";
-
-/** Name of the file in which a part leaves its reports. */
-export const REPORTS_FILE = "reports.json";
 
 /** Commands that a result lists. */
 const RUNS_MAX = 100;
@@ -62,12 +63,14 @@ export async function performShardPart(
 
   const endings: string[] = [];
   for await (const items of commandsOf(part, request, holding, context)) {
-    const runs = await runUntilSettled(items, request, runner, (run) => told.add(run), signal);
+    const runs = await runUntilSettled(items, request, runner, signal);
     if ("kind" in runs) return runs;
-    const ending = endingOf(runs);
-    endings.push(...ending.faults);
+    told.add(runs);
+    const faults = faultsOf(runs);
+    endings.push(...faults);
     await told.tell("running");
-    if (!request.failFast || ending.kind === "good") continue;
+    const { merged } = (runs.at(-1) ?? runs[0]).reading;
+    if (!request.failFast || merged.failed + merged.errored + merged.lost + faults.length === 0) continue;
     await context.shards.stopOthers(holding, part.job);
     break;
   }
@@ -75,7 +78,11 @@ export async function performShardPart(
 
   const shown = told.runs.find((run) => !run.hasSucceeded) ?? told.runs.at(-1);
   const nothing = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
-  const reports: readonly ReportedRun[] = told.runs.map(({ reported }) => reported);
+  const reports = join(outputSpool.directory, REPORTS_FILE);
+  await concatenate(
+    told.runs.map(({ record }) => record),
+    reports,
+  );
   return {
     kind: "part done",
     result: {
@@ -88,7 +95,7 @@ export async function performShardPart(
       stderr: shown?.stderr ?? nothing,
       missing: runner.missing,
     },
-    outputs: [...runner.files, { path: REPORTS_FILE, content: Buffer.from(JSON.stringify(reports)) }],
+    outputs: [...runner.files, { path: REPORTS_FILE, file: reports }],
   };
 }
 
@@ -124,47 +131,30 @@ async function runUntilSettled(
   items: readonly string[],
   { retryFailed }: ShardRequest,
   runner: PartRunner,
-  onRun: (run: PartRun) => void,
   signal: AbortSignal,
-): Promise<readonly [PartRun, ...PartRun[]] | UnfinishedOutcome> {
-  const first = await runner.run(items, 0, signal);
+): Promise<Runs | UnfinishedOutcome> {
+  const first = await runner.run(items, [], signal);
   if (first.kind !== "ran") return first;
-  onRun(first);
   const runs: [PartRun, ...PartRun[]] = [first];
-  for (let round = 1; round <= retryFailed; round++) {
-    const again = itemsToRepeat(runs);
-    if (again.length === 0) break;
-    const next = await runner.run(again, round, signal);
+  for (let again = first.reading.repeat; again.length > 0 && runs.length <= retryFailed;) {
+    const next = await runner.run(again, runs, signal);
     if (next.kind !== "ran") return next;
-    onRun(next);
     runs.push(next);
+    again = next.reading.repeat;
   }
   return runs;
 }
 
-/**
- * Items of which a test has failed, or that are missing. Where it cannot be told which items those are, it is all of the
- * last command: one with a broken report, or with a failure that belongs to none.
- */
-function itemsToRepeat(runs: readonly [PartRun, ...PartRun[]]): readonly string[] {
-  const last = (runs.at(-1) ?? runs[0]) satisfies PartRun;
-  const { tests, lost } = mergeReports(runs.map(({ reported }) => reported));
-  const failing = tests.filter(isFailing);
-  if (last.run.fault !== null || failing.some(({ items }) => items.length === 0)) return last.reported.items;
-  const repeated = new Set([...lost, ...failing.flatMap(({ items }) => items)]);
-  return last.reported.items.filter((item) => repeated.has(item));
-}
+/** A command, and its repetitions. */
+type Runs = readonly [PartRun, ...PartRun[]];
 
-/** How a command and its repetitions ended; `faults` has what no test says. */
-function endingOf(runs: readonly [PartRun, ...PartRun[]]): { kind: "good" | "bad"; faults: readonly string[] } {
-  const last = runs.at(-1) ?? runs[0];
-  const { tests, lost } = mergeReports(runs.map(({ reported }) => reported));
-  const hasFailure = tests.some(isFailing);
-  const faults = [
-    ...(last.run.fault === null ? [] : [last.run.fault]),
-    ...(last.hasSucceeded || last.reported.tests.some(isFailing) ? [] : [describeEnding(last.run)]),
+/** What was wrong with a command in the end, and no test says. */
+function faultsOf(runs: Runs): string[] {
+  const { run, reading, hasSucceeded } = runs.at(-1) ?? runs[0];
+  return [
+    ...(run.fault === null ? [] : [run.fault]),
+    ...(hasSucceeded || reading.hasFailure ? [] : [describeEnding(run)]),
   ];
-  return { kind: hasFailure || lost.length > 0 || faults.length > 0 ? "bad" : "good", faults };
 }
 
 function describeEnding({ outcome, exitCode, signal }: PartRun["run"]): string {
@@ -177,6 +167,7 @@ class PartProgress {
   readonly runs: PartRun[] = [];
   items = 0;
   wallTimeMs = 0;
+  #counts: TestCounts = noCounts;
   readonly #part: ShardPartRequest;
   readonly #attempt: Pick<ShardEvent, "worker" | "attempt">;
   readonly #holding: Holding;
@@ -194,10 +185,11 @@ class PartProgress {
     this.#context = context;
   }
 
-  add(run: PartRun): void {
-    this.runs.push(run);
-    this.wallTimeMs += run.run.wallTimeMs;
-    if (run.run.purpose === "first") this.items += run.run.items;
+  add(runs: Runs): void {
+    this.runs.push(...runs);
+    this.items += runs[0].run.items;
+    for (const { run } of runs) this.wallTimeMs += run.wallTimeMs;
+    this.#counts = addCounts(this.#counts, (runs.at(-1) ?? runs[0]).reading.merged);
   }
 
   async tell(state: "running" | "done"): Promise<void> {
@@ -209,13 +201,27 @@ class PartProgress {
       ...this.#attempt,
       items: this.items,
       itemsTotal: work.kind === "items" ? work.items.length : null,
-      counts: this.#counts(),
+      counts: this.#counts,
       wallTimeMs: Math.round(this.wallTimeMs),
     });
   }
+}
 
-  #counts(): TestCounts {
-    const { tests, lost } = mergeReports(this.runs.map(({ reported }) => reported));
-    return { ...countTests(tests), lost: lost.length };
-  }
+/** Of different items: no test is of both. */
+function addCounts(one: TestCounts, other: TestCounts): TestCounts {
+  return {
+    tests: one.tests + other.tests,
+    passed: one.passed + other.passed,
+    failed: one.failed + other.failed,
+    errored: one.errored + other.errored,
+    skipped: one.skipped + other.skipped,
+    flaky: one.flaky + other.flaky,
+    lost: one.lost + other.lost,
+  };
+}
+
+async function concatenate(files: readonly string[], target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+  await writeFile(target, "", { mode: 0o600 });
+  for (const file of files) await pipeline(createReadStream(file), createWriteStream(target, { flags: "a" }));
 }

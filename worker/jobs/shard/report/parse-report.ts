@@ -7,6 +7,7 @@ import type { TestCase } from "./test-case.ts";
 export const reportBounds: ReportBounds = {
   bytes: 64 * 1024 * 1024,
   tests: 100_000,
+  characters: 64 * 1024 * 1024,
   depth: 32,
   textCharacters: 32 * 1024,
   nameCharacters: 4 * 1024,
@@ -23,6 +24,8 @@ export interface ParsedReport {
   readonly tests: readonly TestCase[];
   /** Why the rest of the document could not be read; null when all of it was. */
   readonly fault: string | null;
+  /** Of the tests, as they are kept. */
+  readonly characters: number;
 }
 
 /**
@@ -48,9 +51,9 @@ export async function parseReport(
     reader.end();
   } catch (error) {
     if (!(error instanceof ReportFault)) throw error;
-    return { tests: reader.tests, fault: error.message };
+    return { tests: reader.tests, fault: error.message, characters: reader.characters };
   }
-  return { tests: reader.tests, fault: null };
+  return { tests: reader.tests, fault: null, characters: reader.characters };
 }
 
 async function* inTurns(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {

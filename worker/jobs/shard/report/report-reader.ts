@@ -19,6 +19,11 @@ export interface ReportBounds {
   /** Of the document. */
   readonly bytes: number;
   readonly tests: number;
+  /**
+   * Of all tests together, as they are kept: each has the names of the suites around it, so that a short document could
+   * become a very long list.
+   */
+  readonly characters: number;
   /** Elements in one another. */
   readonly depth: number;
   /** Of a failure's details, and of each of a test's streams, in UTF-16 code units. */
@@ -65,6 +70,7 @@ export class ReportReader {
   readonly #bounds: ReportBounds;
   readonly #parser = new SaxesParser();
   readonly #frames: Frame[] = [];
+  #characters = 0;
 
   constructor(bounds: ReportBounds) {
     this.#bounds = bounds;
@@ -79,6 +85,11 @@ export class ReportReader {
     this.#parser.on("error", ({ message }) => {
       throw new ReportFault(`the report is not valid xml: ${message}`);
     });
+  }
+
+  /** Of the tests so far, as they are kept. */
+  get characters(): number {
+    return this.#characters;
   }
 
   write(text: string): void {
@@ -164,7 +175,15 @@ export class ReportReader {
 
   #close(): void {
     const frame = this.#frames.pop();
-    if (frame?.kind === "test") this.tests.push(this.#finish(frame.test));
+    if (frame?.kind === "test") this.#keep(this.#finish(frame.test));
+  }
+
+  #keep(test: TestCase): void {
+    this.#characters += charactersOf(test);
+    if (this.#characters > this.#bounds.characters) {
+      throw new ReportFault(`the tests of the report have more than ${this.#bounds.characters} characters`);
+    }
+    this.tests.push(test);
   }
 
   #finish({ attributes, failures, reruns, skip, systemOut, systemErr }: OpenTest): TestCase {
@@ -203,6 +222,13 @@ export class ReportReader {
       ? text
       : `${text.slice(0, this.#bounds.nameCharacters - 1)}…`.toWellFormed();
   }
+}
+
+function charactersOf({ suite, classname, name, file, failure, earlierFailures, ...test }: TestCase): number {
+  const failures = failure === null ? earlierFailures : [...earlierFailures, failure];
+  const ofFailures = failures.map(({ type, message, details }) => type.length + message.length + details.length);
+  const ofTest = [suite, classname, name, file ?? "", test.skipReason, test.systemOut, test.systemErr];
+  return [...ofFailures, ...ofTest.map((text) => text.length)].reduce((sum, length) => sum + length, 0);
 }
 
 function close({ details, ...failure }: OpenFailure): Failure {

@@ -1,30 +1,36 @@
 /** The reports of one command: found among the files that its container returned, and read. */
 import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
-import type { OutputFile } from "../../container/spec.ts";
-import { parseReport, reportBounds } from "./report/parse-report.ts";
-import { isFailing, type TestCase } from "./report/test-case.ts";
+import type { OutputFile } from "../../../container/spec.ts";
+import { parseReport, reportBounds } from "../report/parse-report.ts";
+import { isFailing, type TestCase } from "../report/test-case.ts";
 
-/** What one shard may report altogether, in bytes: all of it is in memory when it is merged. */
-export const REPORT_BYTES = 64 * 1024 * 1024;
+/** What may be reported, all of which is in memory when it is merged. */
+export interface ReportRoom {
+  readonly bytes: number;
+  readonly tests: number;
+}
+
+/** What one shard may report altogether. */
+export const shardRoom: ReportRoom = { bytes: 64 * 1024 * 1024, tests: 200_000 };
 
 /** What reports say. */
 export interface ReadReports {
   readonly tests: readonly TestCase[];
   /** What is wrong with them; null where all could be read. */
   readonly fault: string | null;
-  readonly bytes: number;
+  /** What of the room they took. */
+  readonly used: ReportRoom;
 }
 
 /**
  * Reads the files that are reports.
  * @param files those that patterns of reports match; what is on disk is removed
- * @param bytesLeft what may be read
  */
 export async function readReports(
   files: readonly OutputFile[],
   patterns: readonly string[],
-  bytesLeft: number,
+  room: ReportRoom,
 ): Promise<ReadReports> {
   const tests: TestCase[] = [];
   const faults: string[] = [];
@@ -34,20 +40,24 @@ export async function readReports(
       faults.push(`${file.path}: ${file.error}`);
       continue;
     }
-    const size = "file" in file ? file.bytes : file.content.byteLength;
-    bytes += size;
-    if (bytes > bytesLeft) {
-      faults.push(`${file.path}: the shard's reports are larger than ${REPORT_BYTES} bytes`);
+    const fileBytes = "file" in file ? file.bytes : file.content.byteLength;
+    bytes += fileBytes;
+    if (bytes > room.bytes) {
+      faults.push(`${file.path}: the reports of this shard are larger than ${shardRoom.bytes} bytes`);
       break;
     }
     const source = "file" in file ? createReadStream(file.file) : [file.content];
-    const report = await parseReport(source, reportBounds);
+    const testsLeft = Math.min(reportBounds.tests, room.tests - tests.length);
+    const report = await parseReport(source, { ...reportBounds, tests: testsLeft });
+    // What a report says once of a suite is kept for each of its tests.
+    bytes += Math.max(0, report.characters - fileBytes);
     for (const test of report.tests) tests.push(withoutNoise(test));
     if (report.fault !== null) faults.push(`${file.path}: ${report.fault}`);
   }
   for (const file of files) if ("file" in file) await rm(file.file, { force: true });
   if (files.length === 0) faults.push(`there is no report at ${patterns.join(", ")}`);
-  return { tests, fault: faults.length === 0 ? null : faults.join("; "), bytes };
+  const fault = faults.length === 0 ? null : faults.join("; ");
+  return { tests, fault, used: { bytes, tests: tests.length } };
 }
 
 /** What a test printed that passed, nobody reads, and it may be most of a report. */
