@@ -37,8 +37,10 @@ export interface Keys {
   output(id: string, token: string, path: string): string;
   /** Hash: the job that was first posted under an Idempotency-Key. */
   idempotency(digest: string): string;
+  /** Sorted set: suites of a client of which it is remembered what items take, by when they were run last. */
+  suites(client: string): string;
   /** Hash: item → milliseconds that it took before, of one client's suite. */
-  durations(digest: string): string;
+  durations(client: string, suite: string): string;
   /** String: a layer that a set-up made, and the blob that has it. */
   sharedLayer(digest: string): string;
   /** String: what a worker says of itself. */
@@ -85,7 +87,8 @@ export function createKeys(queue: string): Keys {
     jobEvents: (id) => `${prefix}:job:${id}:events`,
     output: (id, token, path) => `${prefix}:job:${id}:output:${token}:${path}`,
     idempotency: (digest) => `${prefix}:idempotency:${digest}`,
-    durations: (digest) => `${prefix}:durations:${digest}`,
+    suites: (client) => `${prefix}:suites:${client}`,
+    durations: (client, suite) => `${prefix}:durations:${client}:${suite}`,
     sharedLayer: (digest) => `${prefix}:shared-layer:${digest}`,
     worker: (id) => `${prefix}:worker:${id}`,
     imageMailChannel: `${prefix}:images:mail`,

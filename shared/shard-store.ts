@@ -46,8 +46,9 @@ export interface Holding {
 /** For how long it is remembered what items take, in seconds: a month. */
 const DURATIONS_TTL_SECONDS = 30 * 24 * 3600;
 
-/** Items of one suite that are remembered. */
-const DURATIONS_MAX = 200_000;
+/** Items of one suite that are remembered, and suites of one client: nobody fills Redis with them. */
+const DURATIONS_MAX = 100_000;
+const SUITES_MAX = 50;
 
 /** What the last time counts against all those before: half. */
 const NEWEST_SHARE = 0.5;
@@ -182,9 +183,9 @@ export class ShardStore {
   async durations({ owner, suite }: SuiteName, items: readonly string[]): Promise<Map<string, number>> {
     const durations = new Map<string, number>();
     if (suite === undefined) return durations;
-    const key = this.keys.durations(digest(owner, suite));
+    const key = this.keys.durations(digest(owner), digest(suite));
     for (const some of batchesOf(items)) {
-      const values = await this.#insist(() => this.#redis.hmget(key, ...some));
+      const values = await this.#insist(() => this.#redis.hmget(key, ...some.map(fieldOf)));
       for (const [index, item] of some.entries()) {
         const value = values[index];
         if (value) durations.set(item, Number(value));
@@ -196,18 +197,31 @@ export class ShardStore {
   /** Remembers what items took this time, as a part of a moving average. */
   async remember({ owner, suite }: SuiteName, taken: ReadonlyMap<string, number>): Promise<void> {
     if (suite === undefined || taken.size === 0) return;
-    const key = this.keys.durations(digest(owner, suite));
+    const [client, name] = [digest(owner), digest(suite)];
+    const key = this.keys.durations(client, name);
+    await this.#forgetSuites(client, name);
     const before = await this.durations({ owner, suite }, [...taken.keys()]);
     if ((await this.#insist(() => this.#redis.hlen(key))) > DURATIONS_MAX)
       await this.#insist(() => this.#redis.del(key));
     for (const some of batchesOf([...taken])) {
       const fields = some.flatMap(([item, ms]) => {
         const average = (before.get(item) ?? ms) * (1 - NEWEST_SHARE) + ms * NEWEST_SHARE;
-        return [item, average.toFixed(3)];
+        return [fieldOf(item), average.toFixed(3)];
       });
       await this.#insist(() => this.#redis.hset(key, ...fields));
     }
     await this.#insist(() => this.#redis.expire(key, DURATIONS_TTL_SECONDS));
+  }
+
+  /** Forgets those of a client's suites that were not run for longest, when there is one more than may be. */
+  async #forgetSuites(client: string, suite: string): Promise<void> {
+    const suites = this.keys.suites(client);
+    await this.#insist(() => this.#redis.zadd(suites, Date.now(), suite));
+    await this.#insist(() => this.#redis.expire(suites, DURATIONS_TTL_SECONDS));
+    const oldest = await this.#insist(() => this.#redis.zrange(suites, "0", String(-SUITES_MAX - 1)));
+    if (oldest.length === 0) return;
+    await this.#insist(() => this.#redis.del(oldest.map((name) => this.keys.durations(client, name))));
+    await this.#insist(() => this.#redis.zrem(suites, oldest));
   }
 
   async #call(...call: Parameters<ScriptCaller>): Promise<unknown> {
@@ -234,6 +248,11 @@ function readStanding(values: readonly (string | null)[]): PartStanding {
     result: result ? (JSON.parse(result) as ShardPartResult) : null,
     error: error ? JSON.parse(error) : null,
   };
+}
+
+/** Under which an item is remembered: it may be long. */
+function fieldOf(item: string): string {
+  return createHash("sha256").update(item).digest("base64url").slice(0, 16);
 }
 
 function* batchesOf<Value>(values: readonly Value[]): Generator<readonly Value[], void, void> {
