@@ -154,6 +154,17 @@ describe("a report is read as far as it goes", () => {
     expect(bytes.fault).toBe("the report is larger than 100 bytes");
   });
 
+  it("though a short document has long names for many tests", async () => {
+    const suite = `<testsuite name="${"s".repeat(1000)}">${"<testcase/>".repeat(1000)}</testsuite>`;
+    const { tests, fault, characters } = await parseReport([Buffer.from(suite)], {
+      ...reportBounds,
+      characters: 9_999,
+    });
+    expect(fault).toBe("the tests of the report have more than 9999 characters");
+    expect(tests).toHaveLength(9);
+    expect(characters).toBe(10_000);
+  });
+
   it("keeping the beginning and the end of long texts, without holding the rest", async () => {
     function* source() {
       yield Buffer.from(`<testsuite name="s"><testcase name="${"n".repeat(10_000)}"><failure message="m">begin`);
