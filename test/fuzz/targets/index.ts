@@ -7,6 +7,7 @@ import { imageConfigurations, registryDocuments, seccompProfiles } from "./docum
 import { inputLayers, layers } from "./layers.ts";
 import { challenges, eventStreams, imageReferences, patterns, placesOfRegistries, positions } from "./names.ts";
 import { configurations, jobRequests } from "./requests.ts";
+import { itemLists, testReports } from "./suites.ts";
 
 /** Those that need neither root nor a server. */
 export const pureTargets: readonly FuzzTarget[] = [
@@ -22,6 +23,8 @@ export const pureTargets: readonly FuzzTarget[] = [
   registryDocuments,
   imageConfigurations,
   tarArchives,
+  testReports,
+  itemLists,
 ];
 
 /** Those that write files as root, load libseccomp, or talk to an API. */

@@ -47,6 +47,24 @@ const SAMPLES: readonly unknown[] = [
     repeat: 2,
     priority: "high",
   },
+  {
+    kind: "shard",
+    image: "python",
+    layers: [{ blob, at: "/src" }],
+    environment: { A: "b" },
+    workingDirectory: "/src",
+    setup: ["pip", "install", "."],
+    discover: ["pytest", "--collect-only"],
+    command: ["pytest", "--junitxml=/out/{shard}.xml", "{items}"],
+    shards: 3,
+    strategy: "dynamic",
+    suite: "all",
+    reportFiles: ["/out/*.xml", "reports/**"],
+    retryFailed: 1,
+    failFast: true,
+    limits: { wallTimeMs: 1000 },
+    outputs: ["*.log"],
+  },
 ];
 
 export const jobRequests = defineTarget({
