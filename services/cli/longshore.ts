@@ -33,19 +33,22 @@ const command = new Command("longshore")
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "longshore: ")) })
   .addHelpText("after", "\nLONGSHORE_URL names the API, LONGSHORE_API_KEY the key to use it with.");
+const images = imagesCommand();
 for (const subcommand of [
   runCommand(() => loadConfig(process.env), programWords),
   judgeCommand(() => loadConfig(process.env)),
   shardCommand(() => loadConfig(process.env), programWords),
   workersCommand(() => loadConfig(process.env)),
   blobsCommand(() => loadConfig(process.env)),
-  imagesCommand(),
+  images,
   explainCommand(),
   doctorCommand(),
   startCommand(),
 ]) {
   command.addCommand(subcommand.copyInheritedSettings(command));
 }
+// Inherited from us like all else; what it passes on has a help of its own.
+images.helpOption(false);
 
 try {
   await command.parseAsync(own);

@@ -28,8 +28,8 @@ import { pullCommand } from "./images/pull.ts";
 import { pushCommand } from "./images/push.ts";
 import { removeCommand } from "./images/rm.ts";
 
-const program = new Command("images")
-  .description("the images stored on this machine")
+const program = new Command("longshore images")
+  .description("the images stored on this machine, in LONGSHORE_DATA")
   .addCommand(listCommand(), { isDefault: true })
   .addCommand(buildCommand())
   .addCommand(pullCommand())
@@ -40,7 +40,14 @@ const program = new Command("images")
   .addCommand(inspectCommand())
   .addCommand(historyCommand())
   .addCommand(removeCommand())
-  .addCommand(collectCommand());
+  .addCommand(collectCommand())
+  .addHelpText(
+    "after",
+    `
+Images are called as people call them: by the name they were given here, as docker.io/library/python:3.13-slim or
+python:3.13-slim, or by their digest. Results go to stdout, progress and errors to stderr; the exit code is 1 when
+something failed.`,
+  );
 
 try {
   await program.parseAsync();

@@ -8,7 +8,7 @@ import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { pushImage } from "../../../worker/images/registry/push.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { StepContainers } from "../../../worker/step-containers.ts";
-import { makeDataDirectory } from "../images.ts";
+import { publishBase } from "./base-image.ts";
 import { settings } from "./settings.ts";
 
 export class JobImages implements AsyncDisposable {
@@ -25,13 +25,10 @@ export class JobImages implements AsyncDisposable {
 
   /** Puts `base:1` there. */
   static async open(registry: string): Promise<JobImages> {
-    await using machine = await makeDataDirectory("bash");
-    const bash = await machine.images.resolve("bash");
-    if (bash === undefined) throw new Error("image bash is not built");
-    await pushImage(machine.images, bash, `${registry}/base:1`, settings);
+    const base = await publishBase(registry);
     const directory = await mkdtemp(join(tmpdir(), "longshore-job-images-"));
     const store = await ImageStore.open(join(directory, "images"));
-    await pullImage(store, `${registry}/base:1`, settings);
+    await pullImage(store, base, settings);
     return new JobImages(registry, directory, store);
   }
 

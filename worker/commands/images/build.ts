@@ -1,37 +1,44 @@
-import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../../../shared/config.ts";
-import { buildDockerfile } from "../../images/dockerfile/build-dockerfile.ts";
-import type { ImageStore, StoredImage } from "../../images/store.ts";
-import { buildShippedImage, listShippedImages } from "../../images/shipped.ts";
 import { StepContainers } from "../../step-containers.ts";
-import { BuildPrinter } from "./build-printer.ts";
+import { buildContext, type ContextBuild } from "./build-context.ts";
+import { buildShipped } from "./build-shipped.ts";
 import { Interruption } from "./interruption.ts";
+import { insistOnName } from "./new-name.ts";
 import { openStore } from "./open-store.ts";
-import { megabytes, summarize } from "./summary.ts";
+import { printImage } from "./summary.ts";
 
-interface BuildCommandOptions {
-  readonly tag?: readonly string[];
+interface BuildOptions {
+  readonly tag?: readonly [string, ...string[]];
   readonly file?: string;
   readonly buildArg: ReadonlyMap<string, string>;
   readonly target?: string;
-  readonly network: "none" | "host";
+  readonly network: ContextBuild["network"];
   readonly cache: boolean;
   readonly all?: true;
   readonly verbose?: true;
 }
 
+/** Options of a build of one's own, as commander names them; images that come with Longshore are built one way only. */
+const OWN_OPTIONS = {
+  file: "-f",
+  buildArg: "--build-arg",
+  target: "--target",
+  network: "--network",
+  cache: "--no-cache",
+};
+
 /**
- * Two builds in one command: of a context of the operator's, named by `--tag`; and of the images in infra/images, by
- * their names. RUN has no network unless the operator says so: a Dockerfile from elsewhere is a stranger's program.
+ * Two builds: of a context of the operator's, named by `--tag` (`build-context.ts`); and of the images in infra/images,
+ * by their names (`build-shipped.ts`). RUN has no network unless the operator says so: a Dockerfile from elsewhere is a
+ * stranger's program.
  */
 export function buildCommand(): Command {
-  return new Command("build")
-    .description(
-      "build an image from a Dockerfile (CONTEXT -t NAME), or some of those that come with Longshore (NAME…)",
-    )
+  const command = new Command("build")
+    .usage("CONTEXT -t NAME [options] | NAME... | --all")
+    .description("build an image from a Dockerfile, or some of those that come with Longshore")
     .argument("[words...]", "a context with -t, else names of images under infra/images")
-    .option("-t, --tag <name>", "name of the image; may be repeated", collect)
+    .option("-t, --tag <name>", "name of the image; may be repeated", collectNames)
     .option("-f, --file <path>", "the Dockerfile, if it is not CONTEXT/Dockerfile")
     .option(
       "--build-arg <name=value>",
@@ -48,96 +55,64 @@ export function buildCommand(): Command {
     .option("--no-cache", "do every step anew")
     .option("--all", "all images that come with Longshore")
     .option("--verbose", "print what the steps print (always so with -t)")
-    .action(async (words: string[], options: BuildCommandOptions) => {
-      const { dataDirectory, idBase } = loadConfig(process.env);
-      const store = await openStore();
-      await using runner = new StepContainers({ dataDirectory, idBase });
-      using interruption = new Interruption();
-      const { signal } = interruption;
-      if (options.tag === undefined) await buildShipped(store, words, options, runner, signal);
-      else await buildContext(store, words, options.tag, options, runner, signal);
-    });
+    .addHelpText("after", examples);
+  return command.action(async (words: string[], options: BuildOptions) => {
+    const build = options.tag === undefined ? undefined : describeContext(words, options.tag, options);
+    if (build === undefined) refuseOwnOptions(command);
+    const { dataDirectory, idBase } = loadConfig(process.env);
+    const store = await openStore();
+    await using runner = new StepContainers({ dataDirectory, idBase });
+    using interruption = new Interruption();
+    const { signal } = interruption;
+    let started = performance.now();
+    const report = (image: Parameters<typeof printImage>[0]): void => {
+      printImage(image, `${((performance.now() - started) / 1000).toFixed(1)} s`);
+      started = performance.now();
+    };
+    if (build !== undefined) return report(await buildContext(store, build, runner, signal));
+    const verbosity = options.verbose === true ? "verbose" : "terse";
+    for await (const image of buildShipped(store, options.all ? "all" : words, verbosity, runner, signal))
+      report(image);
+  });
 }
 
-async function buildContext(
-  store: ImageStore,
+const examples = `
+Examples:
+  longshore images build . -t tools:1                    from ./Dockerfile
+  longshore images build . -t tools:1 --network host     with the host's network in RUN
+  longshore images build . -t tools:1 -f ci/Dockerfile --target test --build-arg VERSION=2
+  longshore images build python cpp                      images of languages, as infra/images has them`;
+
+/** @throws when it is not one context that is to be built */
+function describeContext(
   words: readonly string[],
-  tags: readonly string[],
-  options: BuildCommandOptions,
-  runner: StepContainers,
-  signal: AbortSignal,
-): Promise<void> {
+  names: readonly [string, ...string[]],
+  { file, buildArg, target, network, cache, all }: BuildOptions,
+): ContextBuild {
   const [context, ...more] = words;
-  const [name, ...otherNames] = tags;
-  if (context === undefined || name === undefined || more.length > 0 || options.all) {
+  if (context === undefined || more.length > 0 || all === true) {
     throw new Error("a build with -t takes one context: longshore images build CONTEXT -t NAME");
   }
-  const printer = new BuildPrinter("verbose");
-  const started = performance.now();
-  const image = await buildDockerfile(store, {
-    context: resolve(context),
-    dockerfile: resolve(options.file ?? resolve(context, "Dockerfile")),
-    names: [name, ...otherNames],
-    arguments: options.buildArg,
-    ...(options.target !== undefined && { target: options.target }),
-    network: options.network,
-    cache: options.cache ? "used" : "ignored",
-    findImage: async (reference) => {
-      const found = await store.resolve(reference);
-      if (found !== undefined) return found;
-      if (!(await listShippedImages()).includes(reference)) {
-        throw new Error(`image ${reference} is not here: longshore images pull ${reference}`);
-      }
-      return buildShippedImage(store, reference, { runner, signal, onEvent: (of, event) => printer.print(of, event) });
-    },
-    runner,
-    onEvent: (event) => printer.print(name, event),
-    signal,
-  });
-  printResult(image, started);
+  return { context, names, file, arguments: buildArg, target, network, cache: cache ? "used" : "ignored" };
 }
 
-async function buildShipped(
-  store: ImageStore,
-  words: readonly string[],
-  options: BuildCommandOptions,
-  runner: StepContainers,
-  signal: AbortSignal,
-): Promise<void> {
-  if (options.file !== undefined || options.target !== undefined || options.buildArg.size > 0) {
-    throw new Error("-f, --target and --build-arg are for a build of your own: say its name by -t");
-  }
-  const names = options.all ? await listShippedImages() : words;
-  if (names.length === 0) {
-    throw new Error(`say what to build: CONTEXT -t NAME, --all, or some of ${(await listShippedImages()).join(", ")}`);
-  }
-  const printer = new BuildPrinter(options.verbose ? "verbose" : "terse");
-  for (const name of names) {
-    const started = performance.now();
-    const image = await buildShippedImage(store, name, {
-      runner,
-      signal,
-      onEvent: (of, event) => printer.print(of, event),
-    });
-    printResult(image, started);
-  }
+function refuseOwnOptions(command: Command): void {
+  const given = Object.entries(OWN_OPTIONS).filter(([name]) => command.getOptionValueSource(name) === "cli");
+  if (given.length === 0) return;
+  const names = given.map(([, option]) => option).join(", ");
+  throw new Error(`without -t, ${names} would mean nothing: say by -t what your image is called`);
 }
 
-function printResult(image: StoredImage, started: number): void {
-  const { reference, digest, layers, bytes } = summarize(image);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${reference}: ${digest}, ${layers} layers, ${megabytes(bytes)}, ${seconds} s`);
-}
-
-function parseNetwork(mode: string): BuildCommandOptions["network"] {
+function parseNetwork(mode: string): BuildOptions["network"] {
   if (mode === "none" || mode === "host") return mode;
   const reason =
     mode === "bridge" ? "a bridge would need addresses and firewall rules on this host, see SECURITY.md: " : "";
   throw new InvalidArgumentError(`${reason}use none or host`);
 }
 
-function collect(value: string, previous: readonly string[] = []): readonly string[] {
-  return previous.concat(value);
+function collectNames(name: string, previous: readonly string[] = []): readonly string[] {
+  insistOnName(name);
+  return previous.concat(name);
 }
 
 function addArgument(text: string, previous: ReadonlyMap<string, string>): ReadonlyMap<string, string> {

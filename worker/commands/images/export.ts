@@ -12,6 +12,14 @@ export function exportCommand(): Command {
     .description("write images to an OCI layout, which skopeo, umoci, podman and docker load read")
     .argument("<image...>", "names of images")
     .requiredOption("-o, --output <path>", "PATH.tar, - for a tar to stdout, or a directory")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  longshore images export tools:1 -o tools.tar
+  longshore images export tools:1 debian -o layout/
+  longshore images export tools:1 -o - | ssh worker longshore images import /dev/stdin`,
+    )
     .action(async (names: string[], { output }: { output: string }) => {
       const store = await openStore();
       using interruption = new Interruption();

@@ -5,23 +5,21 @@ import { openStore } from "./open-store.ts";
 import { type ImageSummary, megabytes, summarize } from "./summary.ts";
 
 export function listCommand(): Command {
-  return (
-    new Command("list")
-      .description("list the stored images")
-      .option("--json", "print JSON")
-      // It is what is done without a command, so that an unknown one comes here.
-      .allowExcessArguments()
-      .action(async (options: { json?: true }, command: Command) => {
-        const [unknown] = command.args;
-        if (unknown !== undefined) command.error(`error: there is no ${unknown}: see longshore images --help`);
-        const stored = await (await openStore()).list();
-        const usage = usageOf(stored);
-        const images = stored.map((image): ListedImage => ({ ...summarize(image), ...usage.get(image.digest) }));
-        if (options.json) console.log(JSON.stringify(images));
-        else if (images.length === 0) console.log(`no images: build one of ${(await listShippedImages()).join(", ")}`);
-        else console.log([...tabulate(images), describeTotal(usage.size, totalUsage(stored))].join("\n"));
-      })
-  );
+  // It is what is done without a command, so that an unknown one comes here.
+  return new Command("list")
+    .description("list the stored images")
+    .option("--json", "print JSON")
+    .allowExcessArguments()
+    .action(async (options: { json?: true }, command: Command) => {
+      const [unknown] = command.args;
+      if (unknown !== undefined) command.error(`error: there is no ${unknown}: see longshore images --help`);
+      const stored = await (await openStore()).list();
+      const usage = usageOf(stored);
+      const images = stored.map((image): ListedImage => ({ ...summarize(image), ...usage.get(image.digest) }));
+      if (options.json) console.log(JSON.stringify(images));
+      else if (images.length === 0) console.log(`no images: build one of ${(await listShippedImages()).join(", ")}`);
+      else console.log([...tabulate(images), describeTotal(usage.size, totalUsage(stored))].join("\n"));
+    });
 }
 
 type ListedImage = ImageSummary & Partial<ImageUsage>;

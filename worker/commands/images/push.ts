@@ -12,6 +12,13 @@ export function pushCommand(): Command {
     .description("push an image to its registry, or, with a destination, to another one or under another name")
     .argument("<image>", "name of an image that is here")
     .argument("[destination]", "where to push it, e.g. registry:5000/name:tag; by the image's name unless stated")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  longshore images push registry.example/tools:1
+  longshore images push tools:1 registry.example/team/tools:1`,
+    )
     .action(async (name: string, destination: string = name) => {
       const settings = registrySettings(loadConfig(process.env), process.env);
       const store = await openStore();

@@ -21,6 +21,12 @@ export function summarize({ reference, digest, config, layers }: StoredImage): I
   };
 }
 
+/** Says on stdout which image there is now. @param remarks what else there is to say of it */
+export function printImage(image: StoredImage, ...remarks: readonly string[]): void {
+  const { reference, digest, layers, bytes } = summarize(image);
+  console.log([`${reference}: ${digest}`, `${layers} layers`, megabytes(bytes), ...remarks].join(", "));
+}
+
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }

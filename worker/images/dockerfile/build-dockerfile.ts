@@ -61,7 +61,7 @@ export interface DockerfileBuild {
 export async function buildDockerfile(store: ImageStore, build: DockerfileBuild): Promise<StoredImage> {
   const given = build.arguments ?? new Map<string, string>();
   const file = build.displayName ?? relative(process.cwd(), build.dockerfile);
-  const text = await readFile(build.dockerfile, "utf8");
+  const text = await readDockerfile(build.dockerfile, file);
   const plan = planBuild(parseDockerfile(text, file), {
     arguments: given,
     ...(build.target !== undefined && { target: build.target }),
@@ -122,6 +122,15 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
   }
   if (last === undefined) throw new DockerfileError(file, 1, "there is no stage");
   return commit(store, build, last);
+}
+
+async function readDockerfile(path: string, file: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    throw new Error(`there is no ${file}: name the Dockerfile with -f`, { cause: error });
+  }
 }
 
 function resultOf(results: ReadonlyMap<number, StageResult>, index: number): StageResult {
