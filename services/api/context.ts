@@ -23,6 +23,8 @@ export interface ApiOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly presets: Presets;
+  /** For how long a reader of events may take nothing before it is cut off, in milliseconds; two minutes unless stated. */
+  readonly readerPatienceMs?: number;
 }
 
 export interface ApiContext extends ApiOptions, AsyncDisposable {

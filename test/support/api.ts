@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApi, type Api } from "../../services/api/api.ts";
+import type { ApiOptions } from "../../services/api/context.ts";
 import { loadConfig } from "../../shared/config.ts";
 import type { Job } from "../../shared/job.ts";
 import { JobStore } from "../../shared/job-store.ts";
@@ -37,15 +38,17 @@ export interface RunningApi extends AsyncDisposable {
   accept(body?: unknown): Promise<Job>;
 }
 
-/** Starts an API on a Redis that is up; `environment` is what an operator would set beyond it. */
+/** Starts an API on a Redis that is up; `environment` is what an operator would set beyond it, `options` what nobody can. */
 export async function startApi(
   redisUrl: string,
   environment: Readonly<Record<string, string>> = {},
+  options: Pick<ApiOptions, "readerPatienceMs"> = {},
 ): Promise<RunningApi> {
   // No test's blobs are to be found among this machine's.
   const data = await mkdtemp(join(tmpdir(), "longshore-api-"));
   const config = loadConfig({ REDIS_URL: redisUrl, LONGSHORE_DATA: data, ...environment });
-  const api = createApi({ config, logger: createLogger("api", "silent"), presets: loadPresets(IMAGES_DIRECTORY) });
+  const presets = loadPresets(IMAGES_DIRECTORY);
+  const api = createApi({ config, logger: createLogger("api", "silent"), presets, ...options });
   await untilReady(api.redis);
   const server = createServer(api.app);
   server.listen(0, "127.0.0.1");

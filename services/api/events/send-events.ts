@@ -8,8 +8,8 @@ import type { WatchedEvent } from "./watched-event.ts";
 /** How often a connection without news carries a sign of life, in milliseconds: proxies tend to close silent ones. */
 const HEARTBEAT_MS = 15_000;
 
-/** For how long a reader may take nothing, in milliseconds. It may come back and go on where it was. */
-const STALLED_MS = 120_000;
+/** For how long a reader may take nothing, in milliseconds, unless stated. It may come back and go on where it was. */
+const PATIENCE_MS = 120_000;
 
 /** After which a client tries again whose connection broke, in milliseconds. */
 const RETRY_MS = 1000;
@@ -36,7 +36,9 @@ export async function sendEvents(
   response.write(`retry: ${RETRY_MS}\n\n`);
   for await (const event of watchJob(context, job.id, job.from, ended)) {
     if (response.destroyed) return;
-    if (!response.write(format(event)) && (await whenDrained(response, gone.signal)) === "stalled") response.destroy();
+    if (response.write(format(event))) continue;
+    const patienceMs = context.readerPatienceMs ?? PATIENCE_MS;
+    if ((await whenDrained(response, gone.signal, patienceMs)) === "stalled") response.destroy();
   }
   response.end();
 }
@@ -46,9 +48,9 @@ function format({ id, name, data }: WatchedEvent): string {
   return `id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-async function whenDrained(response: Response, gone: AbortSignal): Promise<"drained" | "stalled"> {
+async function whenDrained(response: Response, gone: AbortSignal, patienceMs: number): Promise<"drained" | "stalled"> {
   const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), STALLED_MS);
+  const timer = setTimeout(() => patience.abort(), patienceMs);
   try {
     await once(response, "drain", { signal: AbortSignal.any([gone, patience.signal]) });
     return "drained";

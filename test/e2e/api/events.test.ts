@@ -263,6 +263,43 @@ describe("GET /v1/jobs/{id}/events", () => {
     socket.destroy();
   });
 
+  test("cuts off a reader that takes nothing for long, which may come back and go on", async () => {
+    await using impatient = await startApi(redis.url, {}, { readerPatienceMs: 100 });
+    const { id } = await one.accept();
+    const attempt = await take(id);
+    await events.watch(id);
+    const whole = Buffer.alloc(320 * 65_536, "0123456789abcdef\n");
+    for (let at = 0; at < whole.length; at += 65_536) await attempt.write("stdout", whole.subarray(at, at + 65_536));
+    await attempt.finish(doneWith(whole));
+
+    const { port } = new URL(impatient.url);
+    const socket = connect(Number(port), "127.0.0.1");
+    await once(socket, "connect");
+    socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+    const [beginning] = (await once(socket, "data")) as [Buffer];
+    socket.pause();
+    await vi.waitFor(
+      async () =>
+        expect(await (await impatient.fetch("/metrics")).text()).toContain('longshore_watchers{service="api"} 0'),
+      30_000,
+    );
+
+    let received = beginning.toString("latin1");
+    const closed = once(socket, "close");
+    socket.on("error", () => undefined).on("data", (bytes: Buffer) => (received += bytes.toString("latin1")));
+    socket.resume();
+    await closed;
+    expect(received).not.toContain("event: result");
+    // The chunks' own lines stand between the events'.
+    const lastEventId = [...received.matchAll(/^id: (\S+)$/gm)].at(-2)?.[1];
+    await using watch = await watchJob(impatient.url, id, lastEventId);
+    await watch.ended;
+    const had = Number(lastEventId?.split("-")[2]);
+    expect(had).toBeGreaterThan(0);
+    expect(watch.bytes("stdout").equals(whole.subarray(had))).toBe(true);
+    expect(watch.events.at(-1)?.name).toBe("result");
+  });
+
   test("waits while Redis is away, and goes on", async () => {
     const { id } = await one.accept();
     await using watch = await watchJob(other.url, id);
