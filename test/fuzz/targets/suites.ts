@@ -84,7 +84,8 @@ export const itemLists = defineTarget({
     const { items } = readItems(lines.join("\n"));
     for (const item of items) {
       spellingsOf(item);
-      if (item.includes("\n") || item.trim() !== item || item === "") throw new Error(`${JSON.stringify(item)} is no item`);
+      if (item.includes("\n") || item.trim() !== item || item === "")
+        throw new Error(`${JSON.stringify(item)} is no item`);
     }
     const fitted = fitCommands(["run", "{items}"], items).flat();
     if (JSON.stringify(fitted) !== JSON.stringify(items)) throw new Error("commands run other items");
