@@ -7,6 +7,9 @@
  * with it what its predecessor left: the same cgroup, which it sweeps. A worker with more slots takes several blocks in
  * a row; so does one whose LONGSHORE_ID_BASE lies inside of a block.
  *
+ * Two workers may be started with different data directories, or in different cgroups. Were both killed and then got each
+ * other's blocks, nobody would come upon what they left: so a worker takes a block first whose name it finds there.
+ *
  *     /run/longshore/ids/448.lock    user ids 448 · 64 · 65536 to 449 · 64 · 65536 − 1, cgroup longshore/ids-448
  *     /run/longshore/ids/449.lock    the next
  *
@@ -31,6 +34,8 @@ export interface IdentityOptions {
   /** The host's first id that containers may have. */
   readonly idBase: number;
   readonly slots: number;
+  /** Names of cgroups ({@link WorkerIdentity.cgroupName}) of which predecessors may have left something. */
+  readonly predecessors?: readonly string[];
   /** Where the locks are; the machine's when not given. */
   readonly lockDirectory?: string;
 }
@@ -57,9 +62,17 @@ export class WorkerIdentity implements AsyncDisposable {
    * Takes the first free block at or after `idBase`, or as many in a row as the slots need.
    * @throws when the user ids of all blocks are in use
    */
-  static async take({ idBase, slots, lockDirectory }: IdentityOptions): Promise<WorkerIdentity> {
+  static async take({ idBase, slots, predecessors = [], lockDirectory }: IdentityOptions): Promise<WorkerIdentity> {
     const directory = await openLockDirectory(lockDirectory);
     const ids = slots * IDS_PER_SLOT;
+    for (const block of predecessors.map(blockNamed)) {
+      if (block === undefined || block < blockOf(idBase)) continue;
+      const first = Math.max(idBase, block * IDS_PER_BLOCK);
+      if (first + ids > ID_RANGE_END) continue;
+      await using locks = new AsyncDisposableStack();
+      const taken = await takeBlocks(directory, block, blockOf(first + ids - 1), locks);
+      if (taken === undefined) return new WorkerIdentity(first, locks.move());
+    }
     let first = idBase;
     while (first + ids <= ID_RANGE_END) {
       await using locks = new AsyncDisposableStack();
@@ -80,9 +93,15 @@ export class WorkerIdentity implements AsyncDisposable {
  * answer is disposed of; undefined when it does belong to one, or is no worker's at all.
  */
 export async function lockAbandoned(cgroupName: string, lockDirectory?: string): Promise<AsyncDisposable | undefined> {
+  const block = blockNamed(cgroupName);
+  if (block === undefined) return undefined;
+  return await FileLock.tryAcquire(lockPath(await openLockDirectory(lockDirectory), block));
+}
+
+/** The block that a cgroup is named after. */
+function blockNamed(cgroupName: string): number | undefined {
   const block = cgroupName.startsWith(CGROUP_PREFIX) ? cgroupName.slice(CGROUP_PREFIX.length) : "";
-  if (!/^\d+$/.test(block)) return undefined;
-  return await FileLock.tryAcquire(lockPath(await openLockDirectory(lockDirectory), Number(block)));
+  return /^\d+$/.test(block) ? Number(block) : undefined;
 }
 
 function blockOf(id: number): number {

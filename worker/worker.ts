@@ -7,7 +7,7 @@
  *
  * Everything here is on the main thread and waits for others; nothing blocks it, or locks would be lost.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Redis } from "ioredis";
@@ -29,6 +29,7 @@ import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
 import { describedImage, summarizeImage } from "./announcement.ts";
 import { detectCgroups } from "./cgroup/detect.ts";
+import { openCgroups } from "./cgroup/open.ts";
 import { Consumer } from "./consumer.ts";
 import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
@@ -91,10 +92,18 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const images = await ImageStore.open(join(config.dataDirectory, "images"), { limits, bytesMax: imageCacheBytes });
   await clearLeftovers(images);
   const puller = new ImagePuller(images, registrySettings(config, process.env));
-  // Each slot has a companion.
-  const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
-  const { id, idBase, cgroupName } = identity;
   const { dataDirectory } = config;
+  const spools = join(dataDirectory, "outputs");
+  await mkdir(spools, { recursive: true });
+  const predecessors = [
+    ...(await readdir(spools)),
+    ...openCgroups({ layout: detectCgroups(), worker: "" }).workers().toSorted(),
+  ];
+  // Each slot has a companion.
+  const identity = resources.use(
+    await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots, predecessors }),
+  );
+  const { id, idBase, cgroupName } = identity;
   const { choice: cores } = resources.use(await CoreLease.take({ ...config, layout: detectCgroups() }));
   if (cores.kind === "shared") logger.info({ reason: cores.reason }, "slots share the cores");
   const runtime = resources.use(
@@ -110,8 +119,10 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   metrics.observe(slots, images);
   const server = resources.use(await MetricsServer.open(metrics, config.metricsHost, config.metricsPort));
   // What a predecessor of this name has left; nobody else has it.
-  const outputSpool = { directory: join(dataDirectory, "outputs", cgroupName), bytesMax: config.outputFilesBytes };
+  const outputSpool = { directory: join(spools, cgroupName), bytesMax: config.outputFilesBytes };
   await rm(outputSpool.directory, { recursive: true, force: true });
+  // By which a successor knows the name.
+  await mkdir(outputSpool.directory, { mode: 0o700 });
   const storage = openBlobStorage(config, redis);
   const blobs = resources.use(new Blobs({ redis, queue, storage, bytesMax: config.blobBytes }));
   const inputs = await InputLayers.open(join(dataDirectory, "inputs"), {

@@ -47,6 +47,30 @@ describe("workers of one machine", () => {
     expect(successor.id).not.toBe(ended.id);
   });
 
+  it("take over from their own predecessors when two that were killed start again in another order", async () => {
+    const [one, other] = [await take(2), await take(2)];
+    await Promise.all([one, other].map((it) => it[Symbol.asyncDispose]()));
+    const takeAfter = async (...predecessors: string[]): Promise<WorkerIdentity> =>
+      await WorkerIdentity.take({ idBase: ID_BASE, slots: 2, lockDirectory, predecessors });
+    await using otherAgain = await takeAfter("no worker's", other.cgroupName);
+    await using oneAgain = await takeAfter(other.cgroupName, one.cgroupName);
+    expect([oneAgain.cgroupName, otherAgain.cgroupName]).toEqual([one.cgroupName, other.cgroupName]);
+    await using third = await takeAfter(one.cgroupName, other.cgroupName, "ids-99999999");
+    expect([one.cgroupName, other.cgroupName, "ids-99999999"]).not.toContain(third.cgroupName);
+  });
+
+  it("keep to the ids that they are configured with, whoever left something", async () => {
+    const low = await take(2);
+    await low[Symbol.asyncDispose]();
+    await using worker = await WorkerIdentity.take({
+      idBase: ID_BASE + IDS_PER_BLOCK,
+      slots: 2,
+      lockDirectory,
+      predecessors: [low.cgroupName],
+    });
+    expect(worker.idBase).toBe(ID_BASE + IDS_PER_BLOCK);
+  });
+
   it("with many slots take a range that has no hole", async () => {
     await using low = await take(1);
     const middle = await take(1);
