@@ -101,7 +101,8 @@ export class Attempt {
     if (claim.status !== "claimed") return "over";
     traceStage("claimed");
 
-    const queuedMs = Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000;
+    // Redis' clock may have been set back in between.
+    const queuedMs = Math.max(0, Math.round((claim.startedAt - claim.createdAt) * 1000) / 1000);
     if (claim.phase === "whole") metrics.attemptStarted(claim.attempt, queuedMs);
     await using spool = new AsyncDisposableStack();
     if (claim.request.kind !== "run" || claim.request.outputs.length > 0) {
