@@ -54,6 +54,9 @@ export interface AttemptContext extends JobContext {
   readonly logger: Logger;
 }
 
+/** For how long the files of a part are kept at least while others of its job run or wait, in seconds: a day. */
+const PARTS_SECONDS = 24 * 3600;
+
 type Claimed = Extract<Claim, { status: "claimed" }>;
 
 /** Why an attempt is stopped before its end. */
@@ -159,8 +162,9 @@ export class Attempt {
       case "divided":
         return await this.#waitForParts(outcome.parts, request);
       case "part done": {
-        // Of the job: a part is nobody's to be asked for.
-        const holder = store.holderOf(request.kind === "shard-part" ? request.job : this.#id);
+        // Of the job: a part is nobody's to be asked for. It is not known when the job is over.
+        const held = store.holderOf(request.kind === "shard-part" ? request.job : this.#id);
+        const holder = { ...held, ttlSeconds: held.ttlSeconds + PARTS_SECONDS };
         const { outputs, errors } = await storeOutputs(outcome.outputs, blobs, holder, -1);
         const { missing, ...result } = outcome.result;
         const stored = outputs.flatMap((file) => ("blob" in file ? [file] : []));
@@ -172,7 +176,10 @@ export class Attempt {
         });
       }
       case "merged": {
-        const { outputs } = await storeOutputs(outcome.outputs, blobs, store.holderOf(this.#id));
+        const holder = store.holderOf(this.#id);
+        const { outputs } = await storeOutputs(outcome.outputs, blobs, holder);
+        const stored = outputs.flatMap((file) => ("blob" in file ? [file.blob] : []));
+        await insist(() => blobs.touch(stored, holder));
         return await this.#finish({ state: "done", result: outcome.result, outputs });
       }
       case "failed": {

@@ -147,6 +147,8 @@ export class Consumer {
           if (job.name === DIVIDED_NAME && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
           return;
         case "wait for parts":
+          // To be put together it comes before jobs that have not begun.
+          await job.changePriority({ priority: 0 });
           if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError();
           // They are over already.
           await job.moveToWait(token);

@@ -26,12 +26,13 @@ export class ShardBench implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  static async open(): Promise<ShardBench> {
+  /** @param environment of the API */
+  static async open(environment: Readonly<Record<string, string>> = {}): Promise<ShardBench> {
     await using resources = new AsyncDisposableStack();
     const redis = await startRedis();
     resources.defer(() => redis.stop());
     const data = resources.use(await makeDataDirectory("python"));
-    const api = resources.use(await startApi(redis.url, { LONGSHORE_DATA: data.path }));
+    const api = resources.use(await startApi(redis.url, { LONGSHORE_DATA: data.path, ...environment }));
     return new ShardBench(redis, data, api, resources.move());
   }
 

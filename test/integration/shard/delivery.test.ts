@@ -56,6 +56,37 @@ describe.each(["round-robin", "dynamic"] as const)("shards by %s", (strategy) =>
 });
 
 describe("a sharded suite", () => {
+  it("says what is lost when a shard's workers died too often", { timeout: PATIENCE_MS }, async () => {
+    await using own = await ShardBench.open({ LONGSHORE_ATTEMPTS: "1" });
+    const environment = { LONGSHORE_ATTEMPTS: "1", LONGSHORE_SLOTS: "1" };
+    await using _survivor = await own.startWorker(environment);
+    await using victim = await own.startWorker(environment);
+    const { id } = await own.api.accept({ kind: "shard", image: "python", ...suite, shards: 2, retryFailed: 0 });
+    const name = await victim.id;
+    const { shard } = await own.shardEvent(id, ({ worker, state }) => worker === name && state === "running");
+    victim.signal("SIGKILL");
+    await victim.exit;
+    const result = resultOf(await own.finished(id));
+    expect(result).toMatchObject({ outcome: "failed", counts: { lost: 16 } });
+    expect(new Set(result.lost.map((item) => `${item.shard} ${item.reason}`))).toEqual(
+      new Set([`${shard} shard_failed`]),
+    );
+    expect(result.shards[shard - 1]).toMatchObject({ state: "failed", error: { code: "worker_lost" } });
+  });
+
+  it("is put together before jobs that have not begun", async () => {
+    await using _worker = await bench.startWorker({ LONGSHORE_SLOTS: "1" });
+    const { id } = await bench.api.accept({ kind: "shard", image: "python", ...quick });
+    await bench.shardEvent(id, ({ state }) => state === "running");
+    const others = await Promise.all(
+      Array.from({ length: 20 }, () => bench.api.accept({ image: "python", command: ["sleep", "0.3"] })),
+    );
+    expect(resultOf(await bench.finished(id)).outcome).toBe("passed");
+    const states = await Promise.all(others.map((job) => stateOf(job.id)));
+    expect(states).toContain("queued");
+    await Promise.all(others.map((job) => bench.api.fetch(`/v1/jobs/${job.id}`, { method: "DELETE" })));
+  });
+
   it("goes on when the worker dies that sets it up", { timeout: PATIENCE_MS }, async () => {
     const setup = python("import time; time.sleep(2); open('/work/made', 'w').write('x')");
     await using victim = await bench.startWorker();
