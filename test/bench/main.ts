@@ -20,8 +20,10 @@ interface CommandLine {
   readonly svg?: string;
 }
 
-// The defaults are measured, whatever the caller's environment says.
-for (const name of Object.keys(process.env)) if (name.startsWith("LONGSHORE_")) delete process.env[name];
+// The defaults are measured, whatever the caller's environment says, but for where this machine's images are.
+for (const name of Object.keys(process.env)) {
+  if (name.startsWith("LONGSHORE_") && name !== "LONGSHORE_DATA") delete process.env[name];
+}
 
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

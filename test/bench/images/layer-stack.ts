@@ -1,5 +1,5 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import type { Workbench } from "../workbench.ts";
 
 /** How many layers the images have that containers are started from. */
@@ -16,4 +16,20 @@ export async function makeLayerStack(bench: Workbench, height: number): Promise<
     layers.push(path);
   }
   return layers;
+}
+
+/**
+ * A stack of so many layers that a slot has never seen, each time: the same directories by other paths, by which a slot
+ * knows its layers. Their files are in memory.
+ */
+export async function makeUnseenStacks(bench: Workbench, height: number): Promise<() => Promise<readonly string[]>> {
+  const layers = await makeLayerStack(bench, height);
+  const aliases = join(bench.directory, "aliases");
+  await mkdir(aliases);
+  let count = 0;
+  return async () => {
+    const alias = join(aliases, String(count++));
+    await symlink(bench.directory, alias);
+    return layers.map((path) => join(alias, relative(bench.directory, path)));
+  };
 }

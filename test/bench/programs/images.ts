@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
-import { makeLayerStack, stackHeights } from "../images/layer-stack.ts";
+import { makeLayerStack, makeUnseenStacks, stackHeights } from "../images/layer-stack.ts";
 import { countPulls, type Transfer } from "../images/pull.ts";
 import { makeSampleLayer, type SampleLayer } from "../images/sample-layer.ts";
 import { sync, tryUnpacker, type Unpacker, unpackers } from "../images/unpack.ts";
@@ -14,6 +14,8 @@ import { ContainerThread } from "../threads.ts";
 import type { Workbench } from "../workbench.ts";
 
 const starts = stackHeights.map((height) => `layers-${height}`);
+const UNSEEN_HEIGHT = 60;
+const UNSEEN = `layers-${UNSEEN_HEIGHT}-unseen`;
 const PULL = "pull";
 
 const UNPACKINGS_MAX = 5;
@@ -46,7 +48,7 @@ export const images: BenchProgram = {
   name: "images",
   title: "Images: unpacking a layer, starting from many layers, pulling again",
   summary: "unpacking a layer beside tar and umoci, starting from many layers, bytes of a second pull",
-  subjects: [...unpackers.map(({ name }) => name), ...starts, PULL],
+  subjects: [...unpackers.map(({ name }) => name), ...starts, UNSEEN, PULL],
   run,
 };
 
@@ -55,7 +57,8 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   const parts: Part[] = [];
   const wanted = unpackers.filter(({ name }) => isWanted(name));
   if (wanted.length > 0) parts.push(await measureUnpacking(bench, wanted, options));
-  if (starts.some(isWanted)) parts.push(await measureStarts(bench, starts.filter(isWanted), options));
+  const wantedStarts = [...starts, UNSEEN].filter(isWanted);
+  if (wantedStarts.length > 0) parts.push(await measureStarts(bench, wantedStarts, options));
   const derived = derive(new Map(parts.flatMap(({ statistics }) => [...statistics])), formulas);
   const pulls = isWanted(PULL) ? await countPulls(join(bench.directory, "registry")) : undefined;
   return {
@@ -141,12 +144,18 @@ async function measureStarts(bench: Workbench, wanted: readonly string[], option
     const layers = await makeLayerStack(bench, height);
     subjects.push({ name, measure: async () => (await thread.time("writable", layers)).result / 1e6 });
   }
+  if (wanted.includes(UNSEEN)) {
+    const nextStack = await makeUnseenStacks(bench, UNSEEN_HEIGHT);
+    const measure = async () => (await thread.time("writable", await nextStack())).result / 1e6;
+    subjects.push({ name: UNSEEN, measure });
+  }
   const samples = await interleave(subjects, options);
   const statistics = summarizeAll(samples);
   return {
     table: tabulateStatistics("A container of so many layers, milliseconds", "candidate", statistics, 3),
     notes: [
       "layers-N: a static program in a container with a writable root, inside the slot, until there is a result.",
+      `${UNSEEN}: the same from an image that the slot has never seen, whose layers it mounts and merges first.`,
     ],
     samples,
     statistics,

@@ -47,13 +47,14 @@ test("a container's time is taken apart down to its seccomp filter", async () =>
 
 test("images of many layers are measured beside those of few, and a second pull transfers no blob", async () => {
   const file = join(directory, "images.json");
-  const only = "layers-1,layers-60,pull";
+  const only = "layers-1,layers-60,layers-60-unseen,pull";
   const { stdout } = await bench("images", "--rounds", "2", "--warm-up", "1", "--only", only, "--json", file);
   const { pulls } = JSON.parse(await readFile(file, "utf8"));
   await rm(file);
   expect(pulls.first.blobBytes).toBeGreaterThan(20_000_000);
   expect(pulls.second).toMatchObject({ requests: 1, blobBytes: 0 });
   expect(stdout).toContain("layers-60 − layers-1");
+  expect(stdout).toMatch(/\| layers-60-unseen +\| +2 \|/);
 });
 
 test("a program is judged alone and beside busy slots, and with its files in memory and not", async () => {
