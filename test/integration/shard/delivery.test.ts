@@ -74,6 +74,21 @@ describe("a sharded suite", () => {
     expect(result.shards[shard - 1]).toMatchObject({ state: "failed", error: { code: "worker_lost" } });
   });
 
+  it("keeps no more of what shards print than the worker has room for", async () => {
+    await using _worker = await bench.startWorker({ LONGSHORE_OUTPUT_FILES_BYTES: "1000000" });
+    const program = `import sys
+print("x" * (2_000_000 if sys.argv[1] == "loud" else 10))
+open("/out/junit.xml", "w").write(f'<testsuite><testcase classname="t" name="{sys.argv[1]}"/></testsuite>')`;
+    const items = ["loud", "quiet"];
+    const result = await bench.result({ items, strategy: "round-robin", command: python(program).concat("{items}") });
+    expect(result).toMatchObject({ outcome: "passed", counts: { tests: 2 } });
+    expect(result.shards.map(({ outputs }) => outputs)).toMatchObject([
+      [{ path: "logs/shard-1.log", error: "2000001 bytes are more than are left for files of this shard" }],
+      [{ path: "logs/shard-2.log", bytes: 11 }],
+    ]);
+    expect(result.shards[0]?.stdout).toMatchObject({ truncated: true, bytes: 16 * 1024 });
+  });
+
   it("is put together before jobs that have not begun", async () => {
     await using _worker = await bench.startWorker({ LONGSHORE_SLOTS: "1" });
     const { id } = await bench.api.accept({ kind: "shard", image: "python", ...quick });

@@ -1,5 +1,5 @@
 /** One command of a shard, in a container of its own, and what it says of its tests. */
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeOutput, type EncodedOutput } from "../../../shared/content.ts";
 import { REPORT_DIRECTORY, type ShardRequest } from "../../../shared/shard-request.ts";
@@ -17,6 +17,10 @@ import type { RunReading } from "./threads/run-task.ts";
 
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;
+
+/** Files that one shard returns, and those of which it says why it does not. */
+const FILES_MAX = 1000;
+const MISSING_MAX = 100;
 
 /** What came of a command. */
 export interface PartRun {
@@ -84,13 +88,18 @@ export class PartRunner {
       result = ended;
       logged = await readTail(log);
     }
-    this.#spoolBytes += logged.bytes;
-    if (logged.bytes > 0) this.#return({ path: this.#logPath(), file: path });
+    if (this.#spoolBytes + logged.bytes > spool.bytesMax) {
+      await rm(path);
+      this.#miss(this.#logPath(), `${logged.bytes} bytes are more than are left for files of this shard`);
+    } else if (logged.bytes > 0) {
+      this.#spoolBytes += logged.bytes;
+      this.#return({ path: this.#logPath(), file: path });
+    }
 
     const reports = result.outputs.filter((output) => this.#isReport(output.path));
     for (const output of result.outputs) {
       if (this.#isOutput(output.path)) this.#returnOutput(output, reports);
-      else if ("error" in output && !this.#isReport(output.path)) this.#miss(output.path, output.error);
+      else if ("error" in output && !this.#isReport(output.path)) this.#miss(this.#pathOf(output.path), output.error);
     }
     const record = join(spool.directory, `tests-${this.#runs}`);
     const reading = await readRunInThread(
@@ -151,26 +160,27 @@ export class PartRunner {
 
   #returnOutput(output: OutputFile, reports: readonly OutputFile[]): void {
     const path = this.#pathOf(output.path);
-    if ("error" in output) this.#miss(output.path, output.error);
+    if ("error" in output) this.#miss(path, output.error);
     else if ("content" in output) this.#return({ path, content: output.content });
-    else if (reports.includes(output)) this.#miss(output.path, "a report as large as this is in report.xml only");
+    else if (reports.includes(output)) this.#miss(path, "a report as large as this is in report.xml only");
     else {
       this.#spoolBytes += output.bytes;
       this.#return({ path, file: output.file });
     }
   }
 
-  #miss(path: string, error: string): void {
-    this.missing.push({ path: this.#pathOf(path), error });
+  #return(file: ReturnedFile): void {
+    const { path } = file;
+    if (this.#paths.has(path)) this.#miss(path, "another file has this path already");
+    else if (this.files.length >= FILES_MAX) this.#miss(path, `more than ${FILES_MAX} files: the rest is left out`);
+    else {
+      this.#paths.add(path);
+      this.files.push(file);
+    }
   }
 
-  #return(file: ReturnedFile): void {
-    if (this.#paths.has(file.path)) {
-      this.missing.push({ path: file.path, error: "another file has this path already" });
-      return;
-    }
-    this.#paths.add(file.path);
-    this.files.push(file);
+  #miss(path: string, error: string): void {
+    if (this.missing.length < MISSING_MAX) this.missing.push({ path, error });
   }
 }
 

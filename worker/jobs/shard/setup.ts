@@ -89,7 +89,9 @@ export async function setUp(
     return { kind: "not set up", message, result: { ...containerResult(attempted.result), cached: false } };
   }
   leases.use(lease);
-  const layer = shared ?? (await share(inputs, lease, context));
+  // Its blob was gone after all, where it had to be run.
+  const isShared = shared !== undefined && attempted.result === undefined;
+  const layer = isShared ? shared : await share(inputs, lease, context);
   const result = JSON.parse(lease.note) as BuildResult;
   return { kind: "set up", path: lease.path, layer, result: { ...result, cached: attempted.result === undefined } };
 }

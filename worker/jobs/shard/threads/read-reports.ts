@@ -14,6 +14,9 @@ export interface ReportRoom {
 /** What one shard may report altogether. */
 export const shardRoom: ReportRoom = { bytes: 64 * 1024 * 1024, tests: 200_000 };
 
+/** What is said of a fault: paths are strangers', and may be long. */
+const FAULT_CHARACTERS = 1000;
+
 /** What reports say. */
 export interface ReadReports {
   readonly tests: readonly TestCase[];
@@ -56,7 +59,7 @@ export async function readReports(
   }
   for (const file of files) if ("file" in file) await rm(file.file, { force: true });
   if (files.length === 0) faults.push(`there is no report at ${patterns.join(", ")}`);
-  const fault = faults.length === 0 ? null : faults.join("; ");
+  const fault = faults.length === 0 ? null : faults.join("; ").slice(0, FAULT_CHARACTERS).toWellFormed();
   return { tests, fault, used: { bytes, tests: tests.length } };
 }
 
