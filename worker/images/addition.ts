@@ -16,6 +16,7 @@ import { wayOut } from "./image-limits.ts";
 import type { StoredLayer } from "./layers.ts";
 import { FileLock } from "./lock.ts";
 import { compressionOf, type Descriptor, imageConfig, imageManifest, parseDocument } from "./oci.ts";
+import { countImplied } from "./parents/implied-parents.ts";
 import type { ImageOrigin } from "./references.ts";
 import { type Room, StoreFullError } from "./room.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
@@ -134,6 +135,11 @@ export class ImageAddition implements AsyncDisposable {
         throw new Error(`layer ${descriptor.digest} has to be added before its image`);
       layers.push(layer);
     }
+    const { impliedDirectoriesMax } = this.#store.limits;
+    if (countImplied(layers) > impliedDirectoriesMax)
+      throw new ImageRefusedError(
+        `the image has more than ${impliedDirectoriesMax} directories that its layers have no entry of: list them`,
+      );
     await this.#store.blobs.put(configBytes);
     const digest = await this.#store.blobs.put(manifestBytes);
     await this.#store.references.set(reference, digest, origin);

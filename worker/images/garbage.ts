@@ -12,7 +12,7 @@
  * their leases. An image that somebody begins to use meanwhile is either found gone, or it stays.
  */
 import { type Digest, isDigest } from "./digest.ts";
-import { parentsKeyOf } from "./implied-parents.ts";
+import { parentsKeyOf } from "./parents/implied-parents.ts";
 import type { KeptRun } from "./kept/kept-store.ts";
 import type { NamedImage } from "./references.ts";
 import type { ImageStore } from "./store.ts";

@@ -11,6 +11,11 @@ export interface ImageLimits {
   readonly layerEntriesMax: number;
   /** One layer as it comes, compressed or not. */
   readonly blobBytesMax: number;
+  /**
+   * Directories that its layers have no entry of, all of them together: each is looked for in all layers. Where archives
+   * have no entries of directories at all, there are some ten thousand.
+   */
+  readonly impliedDirectoriesMax: number;
 }
 
 export const IMAGE_LIMITS: ImageLimits = {
@@ -18,6 +23,7 @@ export const IMAGE_LIMITS: ImageLimits = {
   layerBytesMax: LAYER_LIMITS.bytesMax,
   layerEntriesMax: LAYER_LIMITS.entriesMax,
   blobBytesMax: 16 * 1024 ** 3,
+  impliedDirectoriesMax: 100_000,
 };
 
 /** Where each limit is set. */

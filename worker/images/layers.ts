@@ -17,7 +17,7 @@ export interface StoredLayer {
   readonly bytes: number;
   /** The blob that it was unpacked from, which the store keeps. Layers that were made here have none. */
   readonly blob?: Descriptor | undefined;
-  /** Directories that its archive has no entry of, see `implied-parents.ts`. None if undefined. */
+  /** Directories that its archive has no entry of, see `parents/implied-parents.ts`. None if undefined. */
   readonly impliedDirectories?: number | undefined;
   /** What whoever made it wants to know of it later; not read here. */
   readonly note?: string | undefined;

@@ -27,7 +27,7 @@ import { BlobStore } from "./blobs.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { type DescribedLayer, describeOwnLayer } from "./described-layers.ts";
 import { IMAGE_LIMITS, type ImageLimits } from "./image-limits.ts";
-import { ImpliedParents, parentsKeyOf } from "./implied-parents.ts";
+import { ImpliedParents, parentsKeyOf } from "./parents/implied-parents.ts";
 import { KeptStore } from "./kept/kept-store.ts";
 import { packLayer } from "./layer-tar.ts";
 import { LayerStore, type StoredLayer } from "./layers.ts";
@@ -47,7 +47,7 @@ export interface StoredImage {
   readonly config: ImageConfig;
   /** Lowest first. */
   readonly layers: readonly StoredLayer[];
-  /** What is stacked to see the image, lowest first: directories of the layers, and see `implied-parents.ts`. */
+  /** What is stacked to see the image, lowest first: directories of the layers, and see `parents/implied-parents.ts`. */
   readonly lowerDirs: readonly string[];
 }
 
@@ -71,8 +71,8 @@ export interface StoreSize {
 
 /** How much a store takes. */
 export interface ImageStoreOptions {
-  /** What comes from elsewhere may hold no more. */
-  readonly limits?: ImageLimits;
+  /** What comes from elsewhere may hold no more; `IMAGE_LIMITS` where it does not say. */
+  readonly limits?: Partial<ImageLimits>;
   /** What all of it may hold, in bytes, layers and blobs. No limit when undefined. */
   readonly bytesMax?: number | undefined;
 }
@@ -94,7 +94,7 @@ export class ImageStore {
   private constructor(
     directory: string,
     parts: Pick<ImageStore, "blobs" | "layers" | "references" | "leases" | "kept" | "parents">,
-    { limits = IMAGE_LIMITS, bytesMax }: ImageStoreOptions,
+    { limits, bytesMax }: ImageStoreOptions,
   ) {
     this.directory = directory;
     this.layers = parts.layers;
@@ -103,7 +103,7 @@ export class ImageStore {
     this.leases = parts.leases;
     this.kept = parts.kept;
     this.parents = parts.parents;
-    this.limits = limits;
+    this.limits = { ...IMAGE_LIMITS, ...limits };
     this.bytesMax = bytesMax;
     this.#room = bytesMax === undefined ? undefined : new Room(this, bytesMax);
   }

@@ -17,7 +17,7 @@ import type { ImageStore } from "./store.ts";
 export interface Needed {
   readonly layers: ReadonlySet<Digest>;
   readonly blobs: ReadonlySet<Digest>;
-  /** Of `implied-parents.ts`. */
+  /** Of `parents/implied-parents.ts`. */
   readonly parents: ReadonlySet<Digest>;
 }
 

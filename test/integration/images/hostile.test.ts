@@ -8,13 +8,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ImageRefusedError, type LayerSource } from "../../../worker/images/addition.ts";
 import { digestOf } from "../../../worker/images/digest.ts";
 import { collectGarbage } from "../../../worker/images/garbage.ts";
-import { IMAGE_LIMITS } from "../../../worker/images/image-limits.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { addImageOf, documentsOf, layerOf, layerOfBlob } from "../../support/layer-sources.ts";
 import { tarArchive, type TarFields } from "../../support/tar.ts";
 
-const LIMITS = { ...IMAGE_LIMITS, layerBytesMax: 4 * 1024 * 1024, layerEntriesMax: 1000 };
+const LIMITS = { layerBytesMax: 4 * 1024 * 1024, layerEntriesMax: 1000 };
 
 let directory: string;
 let outside: string;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type LayerSource, ImageRefusedError } from "../../../worker/images/addition.ts";
 import { hexOf } from "../../../worker/images/digest.ts";
 import { collectGarbage } from "../../../worker/images/garbage.ts";
-import { IMAGE_LIMITS, type ImageLimits } from "../../../worker/images/image-limits.ts";
+import type { ImageLimits } from "../../../worker/images/image-limits.ts";
 import { makingRoom, StoreFullError } from "../../../worker/images/room.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { addImageOf, type CountedSource, layerOf } from "../../support/layer-sources.ts";
@@ -31,7 +31,7 @@ describe("an image from elsewhere", () => {
 
   /** Adds an image to a store with a limit of its own. @returns why it is refused */
   async function refusal(limits: Partial<ImageLimits>, sources: readonly LayerSource[]): Promise<string> {
-    const store = await ImageStore.open(directory, { limits: { ...IMAGE_LIMITS, ...limits } });
+    const store = await ImageStore.open(directory, { limits });
     await using addition = await store.beginAddition();
     const error = await addImageOf(addition, "large", sources).catch((reason: unknown) => reason);
     await addition[Symbol.asyncDispose]();
@@ -64,6 +64,13 @@ describe("an image from elsewhere", () => {
     ).toMatch(/it has more than 50 entries/);
   });
 
+  it("is refused with too many such directories in all of its layers, since each is looked for in all of them", async () => {
+    const layers = ["a/b/x", "c/d/x", "e/f/x"].map((name) => layerOf(tarArchive({ name })));
+    expect(await refusal({ impliedDirectoriesMax: 5 }, layers)).toBe(
+      "the image has more than 5 directories that its layers have no entry of: list them",
+    );
+  });
+
   it("is refused before it is downloaded with a layer that is too large as it comes", async () => {
     const source = zeros("a", 1 * MIB, "none");
     expect(await refusal({ blobBytesMax: 1 * MIB }, [source])).toMatch(
@@ -78,14 +85,14 @@ describe("an image from elsewhere", () => {
       "the image is refused: its layers are larger than 3000000 bytes together, unpacked: raise LONGSHORE_IMAGE_BYTES if it should be here";
     expect(await refusal({ bytesMax: 3_000_000 }, sources)).toBe(message);
 
-    const store = await ImageStore.open(directory, { limits: { ...IMAGE_LIMITS, bytesMax: 3_000_000 } });
+    const store = await ImageStore.open(directory, { limits: { bytesMax: 3_000_000 } });
     await using addition = await store.beginAddition();
     for (const source of sources) await addImageOf(addition, `image-${source.diffId}`, [source]);
     await expect(addImageOf(addition, "all", sources)).rejects.toThrow(message);
   });
 
   it("counts a layer that it has several times once, and the layers of another image for that", async () => {
-    const store = await ImageStore.open(directory, { limits: { ...IMAGE_LIMITS, bytesMax: 2_500_000 } });
+    const store = await ImageStore.open(directory, { limits: { bytesMax: 2_500_000 } });
     await using addition = await store.beginAddition();
     const [a, b, c] = ["a", "b", "c"].map((name) => zeros(name, 1 * MIB));
     if (a === undefined || b === undefined || c === undefined) throw new Error("there are three");

@@ -1,7 +1,7 @@
 /**
  * Directories that a layer has only because something lies in them: its archive has `usr/local/bin/tool`, and not
  * `usr/local/bin/`. Nothing is known of their owner, mode and time; in the image they look as in the layer below
- * (`implied-parents.ts`). A mark on the directory says so: there may be many, and none has to be remembered. Containers
+ * (`parents/implied-parents.ts`). A mark on the directory says so: there may be many, and none has to be remembered. Containers
  * do not see it, attributes of this kind are for the host's root only.
  */
 import { setDescriptorXattr } from "../../linux/files.ts";
