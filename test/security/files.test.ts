@@ -98,6 +98,15 @@ os.symlink("/etc", "real/link")`;
     ]);
   });
 
+  test("are none that the program may not read, though it may say where it works", async () => {
+    const outputs = ["shadow", "gshadow", "sudoers", "ssl/private/*"];
+    const request = { image: "bash", command: ["cat", "shadow"], workingDirectory: "/etc", outputs };
+    const { result } = await target.run(request);
+    expect(result).toMatchObject({ exitCode: 1, stdout: { content: "" } });
+    expect(result?.outputs.filter((output) => !("error" in output))).toEqual([]);
+    expect(result?.outputs[0]).toEqual({ path: "shadow", error: "cannot be opened: EACCES" });
+  });
+
   test("are no others where hard links and open files are swapped", async () => {
     const source = `
 import os

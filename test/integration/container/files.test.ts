@@ -202,12 +202,41 @@ for n in range(100_001): os.symlink("x", f"many/{n}")`;
     expect(result.outputs).toEqual([{ path: ".", error: "the patterns take too long to match: the rest is left out" }]);
   });
 
+  it("are none that the program could not read itself, and all that it could", async () => {
+    const script = `cat shadow secret/file 2>&1; mkdir -m 700 closed; echo x > closed/file; chmod 000 closed
+echo mine > mine; echo unreadable > unreadable; chmod 200 unreadable; id -G`;
+    const outputs = ["shadow", "gshadow", "passwd", "mine", "unreadable", "closed/*", "/etc/shadow", "/root/*"];
+    const user = { uid: 1000, gid: 1000, groups: [50] };
+    const result = await slot.bash(`cd /work && ${script}`, { outputs, workingDirectory: "/work", user });
+    expect(result.outputs.map((output) => [output.path, "error" in output ? output.error : "returned"])).toEqual([
+      ["shadow", "no such file"],
+      ["gshadow", "no such file"],
+      ["passwd", "no such file"],
+      ["mine", "returned"],
+      ["unreadable", "cannot be opened: EACCES"],
+      ["closed", "cannot be opened: EACCES"],
+      ["/etc/shadow", "cannot be opened: EACCES"],
+      ["/root", "cannot be opened: EACCES"],
+    ]);
+    const inEtc = await slot.bash("cat shadow", { outputs: ["shadow", "passwd"], workingDirectory: "/etc", user });
+    expect(inEtc.exitCode).toBe(1);
+    expect(inEtc.outputs).toEqual([
+      { path: "shadow", error: "cannot be opened: EACCES" },
+      { path: "passwd", content: expect.any(Uint8Array), sha256: expect.any(String) },
+    ]);
+    const shared = { ...user, groups: [42] };
+    const asGroup = await slot.bash("cat /etc/shadow", { outputs: ["/etc/shadow"], user: shared });
+    expect([asGroup.exitCode, asGroup.outputs[0]]).toMatchObject([0, { content: expect.any(Uint8Array) }]);
+  });
+
   it("are not looked for any more as soon as the job is canceled", async () => {
     await using directory = await mkdtempDisposable(join(tmpdir(), "longshore-outputs-"));
     await using root = await open(directory.path);
     for (let count = 0; count < 10; count++) await mkdir(join(directory.path, `d${count}`));
     let asked = 0;
-    const outputs = collectOutputs({ base: root.fd, path: "", root: root.fd }, ["named", "*/*"], () => ++asked > 5);
+    const rights = { uid: 0, gid: 0, groups: [] };
+    const tree = { base: root.fd, path: "", root: root.fd, rights };
+    const outputs = collectOutputs(tree, ["named", "*/*"], () => ++asked > 5);
     expect(outputs).toEqual([
       { path: "named", error: "no such file" },
       { path: ".", error: "the job was canceled: the rest is left out" },

@@ -1,12 +1,16 @@
 import { createHash, randomUUID } from "node:crypto";
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, type Stats, writeSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { parsePattern, unite } from "../../../shared/paths/glob.ts";
 import { O } from "../../linux/constants.ts";
 import { errnoName } from "../../linux/errno.ts";
+import { type FileRights, openFilesAs } from "../../linux/file-rights.ts";
 import { openBelow } from "../../linux/open.ts";
 import type { OutputFile, OutputSpool } from "../spec.ts";
 import { type Found, walkOutputs } from "./output-walk.ts";
+
+const { EACCES } = constants.errno;
 
 /** At most this many files are returned of one container. */
 const OUTPUT_FILES_MAX = 256;
@@ -25,6 +29,8 @@ export interface OutputTree {
   readonly path: string;
   /** Descriptor of the container's root. */
   readonly root: number;
+  /** Whose rights count: what a program may not read, it does not get by having it returned. */
+  readonly rights: FileRights;
 }
 
 /**
@@ -45,21 +51,36 @@ export function collectOutputs(
   if (patterns.length === 0) return [];
   const outputs: OutputFile[] = [];
   const room: Room = { memoryBytes: MEMORY_BYTES_MAX, spool, spoolBytes: spool?.bytesMax ?? 0 };
-  for (const found of findEverywhere(tree, patterns, isCanceled)) {
+  for (const found of withRights(tree.rights, findEverywhere(tree, patterns, isCanceled))) {
     if (outputs.length === OUTPUT_FILES_MAX) {
       outputs.push({ path: found.path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
       break;
     }
     outputs.push(
-      found.kind === "file" ? collectFile(found, room, isCanceled) : { path: found.path, error: found.error },
+      found.kind === "file"
+        ? collectFile(found, tree.rights, room, isCanceled)
+        : { path: found.path, error: found.error },
     );
   }
   return outputs;
 }
 
+/** Looks for each next thing with somebody's rights; what is done with it is done with the slot's own. */
+function* withRights<Item>(rights: FileRights, items: Generator<Item, void>): Generator<Item, void> {
+  const next = (): IteratorResult<Item, void> => {
+    using _rights = openFilesAs(rights);
+    return items.next();
+  };
+  try {
+    for (let item = next(); item.done !== true; item = next()) yield item.value;
+  } finally {
+    items.return();
+  }
+}
+
 /** What is found from the working directory on, and then from the root. */
 function* findEverywhere(
-  { base, path, root }: OutputTree,
+  { base, path, root }: Omit<OutputTree, "rights">,
   patterns: readonly string[],
   isCanceled: () => boolean,
 ): Generator<Found, void> {
@@ -83,7 +104,8 @@ function* findBelow(
   if (patterns.length === 0) return;
   const directory = openBelow(base, path, O.O_RDONLY | O.O_DIRECTORY, "in root");
   if (directory < 0) {
-    for (const pattern of patterns) yield { kind: "left out", path: pattern, error: "the working directory is gone" };
+    const error = directory === -EACCES ? "its directory cannot be opened: EACCES" : "the working directory is gone";
+    for (const pattern of patterns) yield { kind: "left out", path: pattern, error };
     return;
   }
   using descriptors = new DisposableStack();
@@ -129,32 +151,48 @@ function* findOutputs(
   }
 }
 
-function collectFile(
-  { path, directory, name }: Extract<Found, { kind: "file" }>,
-  room: Room,
-  isCanceled: () => boolean,
-): OutputFile {
-  // O_PATH opens anything without effect: no FIFO waits for a writer, no device is touched.
-  const descriptor = openBelow(directory, name, O.O_PATH | O.O_NOFOLLOW, "no symlinks");
-  if (descriptor < 0) return { path, error: openError(-descriptor) };
+function collectFile(found: FoundFile, rights: FileRights, room: Room, isCanceled: () => boolean): OutputFile {
+  const { path } = found;
+  const opened = openRegularFile(found, rights);
+  if ("error" in opened) return { path, ...opened };
+  const { descriptor, size } = opened;
   using descriptors = new DisposableStack();
   descriptors.adopt(descriptor, closeSync);
-  const status = fstatSync(descriptor);
-  if (!status.isFile()) return { path, error: `${describe(status)} is not a regular file` };
-  const { size } = status;
   const isLarge = size > SPOOLED_BYTES_MIN || size > room.memoryBytes;
   const bytesLeft = isLarge && room.spool !== undefined ? room.spoolBytes : room.memoryBytes;
   if (size > bytesLeft) {
     return { path, error: `${size} bytes are more than the ${bytesLeft} that are left for output files` };
   }
-  const source = descriptors.adopt(openSync(`/proc/self/fd/${descriptor}`, "r"), closeSync);
   if (isLarge && room.spool !== undefined) {
     room.spoolBytes -= size;
-    return { path, ...copyToSpool(source, size, room.spool.directory, isCanceled) };
+    return { path, ...copyToSpool(descriptor, size, room.spool.directory, isCanceled) };
   }
-  const content = readWhole(source, size);
+  const content = readWhole(descriptor, size);
   room.memoryBytes -= content.byteLength;
   return { path, content, sha256: createHash("sha256").update(content).digest("hex") };
+}
+
+type FoundFile = Extract<Found, { kind: "file" }>;
+
+/** Opens what is found, if it is a regular file and whoever it is for may read it. */
+function openRegularFile(
+  { directory, name }: FoundFile,
+  rights: FileRights,
+): { readonly descriptor: number; readonly size: number } | { readonly error: string } {
+  using _rights = openFilesAs(rights);
+  // O_PATH opens anything without effect: no FIFO waits for a writer, no device is touched.
+  const place = openBelow(directory, name, O.O_PATH | O.O_NOFOLLOW, "no symlinks");
+  if (place < 0) return { error: openError(-place) };
+  using descriptors = new DisposableStack();
+  descriptors.adopt(place, closeSync);
+  const status = fstatSync(place);
+  if (!status.isFile()) return { error: `${describe(status)} is not a regular file` };
+  try {
+    return { descriptor: openSync(`/proc/self/fd/${place}`, "r"), size: status.size };
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EACCES") return { error: openError(EACCES) };
+    throw error;
+  }
 }
 
 function copyToSpool(

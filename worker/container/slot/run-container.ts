@@ -60,7 +60,7 @@ export function runContainer(
     tracePhase("reap");
     traceExecution(plan, execution.inspection);
 
-    const result = report(spec, plan, slotSteps, cgroup, execution, cancellation, beganMs);
+    const result = report(spec, plan, slotSteps, idBase, cgroup, execution, cancellation, beganMs);
     tracePhase("collect");
     // Files may be missing from it: where it is canceled for a worker that stops, another one does the job as a whole.
     if (cancellation.isRequested()) return { kind: "canceled" };
@@ -108,6 +108,7 @@ function report(
   spec: ContainerSpec,
   plan: Plan,
   slotSteps: SlotSteps,
+  idBase: number,
   cgroup: Cgroup,
   execution: Execution,
   cancellation: RunRequest,
@@ -133,7 +134,8 @@ function report(
     ),
   });
   const isCanceled = (): boolean => cancellation.isRequested();
-  const outputs = collectOutputs(outputTree(spec, plan, slotSteps), spec.outputs, isCanceled, spec.outputSpool);
+  const tree = outputTree(spec, plan, slotSteps, idBase);
+  const outputs = collectOutputs(tree, spec.outputs, isCanceled, spec.outputSpool);
   return {
     kind: "ended",
     outcome,
@@ -152,9 +154,11 @@ function report(
 }
 
 /** Where the slot finds the working directory: as it was made, or on a root that nobody could change. */
-function outputTree(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps): OutputTree {
+function outputTree(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps, idBase: number): OutputTree {
   const { workingDirectory, mounts } = plan;
+  const { uid, gid, groups = [] } = spec.user;
+  const rights = { uid: idBase + uid, gid: idBase + gid, groups: groups.map((group) => idBase + group) };
   const root = slotSteps.descriptor({ kind: "result", step: mounts.root });
-  if (workingDirectory !== undefined) return { base: slotSteps.descriptor(workingDirectory), path: "", root };
-  return { base: root, path: spec.workingDirectory, root };
+  if (workingDirectory !== undefined) return { base: slotSteps.descriptor(workingDirectory), path: "", root, rights };
+  return { base: root, path: spec.workingDirectory, root, rights };
 }
