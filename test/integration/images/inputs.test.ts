@@ -154,4 +154,17 @@ describe("a layer that jobs bring", () => {
     await openLayers();
     expect(await staged()).toEqual([]);
   });
+
+  it("is all that is there when the layers are opened again after a kill", async () => {
+    const layers = await openLayers();
+    const blob = await put(tar("a"));
+    await (await layers.lease(at(blob), IMAGE, OWNER, ongoing))[Symbol.asyncDispose]();
+    const inputs = join(directory, "inputs");
+    const before = (await readdir(inputs, { recursive: true })).toSorted();
+    const hex = "0".repeat(64);
+    for (const path of ["layers/sha256/.0123", `layers/sha256/${hex}.json`, `leases/${hex}`, `staging/${hex}.blob`])
+      await writeFile(join(inputs, path), "{}");
+    await openLayers();
+    expect((await readdir(inputs, { recursive: true })).toSorted()).toEqual(before);
+  });
 });
