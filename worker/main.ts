@@ -3,6 +3,8 @@
  *
  *   SIGTERM, SIGINT   no new jobs; running ones have LONGSHORE_DRAIN_MS, then they go back to the queue
  *   a second one      ends at once; containers die with the process, and their jobs are taken up by others
+ *
+ * When its data directory is removed it drains, too, and ends with 1: whoever starts it again has it made again.
  */
 import { ConfigError, loadConfig, type Config } from "../shared/config.ts";
 import { createLogger } from "../shared/log.ts";
@@ -45,8 +47,12 @@ const started = await Promise.race([starting.catch(refuse), told.promise.then(()
 if (started === undefined) process.exit(0);
 
 logger.info({ worker: started.id, slots: config.slots, metricsPort: started.metricsPort }, "taking jobs");
-const signal = await told.promise;
-logger.info({ signal, drainMs: config.drainMs }, "draining");
+const reason = await Promise.race([told.promise, started.directoryRemoved.then((path) => ({ removed: path }))]);
+if (typeof reason === "object") {
+  process.exitCode = 1;
+  process.stderr.write(`longshore worker: ${reason.removed} was removed: stopping, start the worker again\n`);
+}
+logger.info({ reason, drainMs: config.drainMs }, "draining");
 setTimeout(() => {
   logger.error("could not stop in time, e.g. because redis is away: running jobs will be taken up by others");
   process.exit(1);

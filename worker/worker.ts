@@ -31,6 +31,7 @@ import { describedImage, summarizeImage } from "./announcement.ts";
 import { detectCgroups } from "./cgroup/detect.ts";
 import { openCgroups } from "./cgroup/open.ts";
 import { Consumer } from "./consumer.ts";
+import { DirectoryWatch } from "./data-directory.ts";
 import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { CoreLease } from "./cores.ts";
@@ -66,6 +67,8 @@ export interface RunningWorker {
   readonly id: string;
   /** Where its metrics are served. */
   readonly metricsPort: number;
+  /** Resolves with a directory of its own that was removed while it runs, without which it can do no more jobs. */
+  readonly directoryRemoved: Promise<string>;
   /**
    * Takes no more jobs, waits for those that run, and closes everything.
    * @param deadline when it aborts, running jobs go back to the queue
@@ -183,6 +186,15 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     ),
   );
 
+  const ownDirectories = ["", "images", "staging", "inputs", "builds"].map((name) => join(dataDirectory, name));
+  const directories = await DirectoryWatch.open(ownDirectories);
+  const removed = Promise.withResolvers<string>();
+  const look = async (): Promise<void> => {
+    const path = await directories.findRemoved();
+    if (path !== undefined) removed.resolve(path);
+  };
+  resources.use(periodically(look, HEARTBEAT_MS, onError));
+
   const { blobTtlSeconds } = config;
   resources.use(
     periodically(
@@ -254,6 +266,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   return {
     id,
     metricsPort: server.port,
+    directoryRemoved: removed.promise,
     async drain(deadline) {
       await consumer.drain(deadline);
       await kept.disposeAsync();
