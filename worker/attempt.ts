@@ -16,6 +16,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { imageNeedsOf } from "../shared/image-needs.ts";
 import type { WorkerRequest } from "../shared/job-request.ts";
+import type { ErrorCode } from "../shared/errors.ts";
 import type { JobEvents } from "../shared/job-events.ts";
 import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
@@ -65,6 +66,17 @@ export type StopReason = "canceled" | "drained" | "lock lost";
 /** What BullMQ has to be told. */
 export type Verdict = "over" | "retry" | "give back" | "let go" | "wait for parts";
 
+/** Whether a worker is able to do jobs, as far as an attempt can tell. */
+export type WorkersHealth = "good" | "bad" | "unknown";
+
+/** Failures that say more about the worker than about the job. */
+const WORKERS_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  "container_lost",
+  "image_unavailable",
+  "internal_error",
+  "setup_failed",
+]);
+
 /** A running attempt, and the way to stop it. */
 export class Attempt {
   readonly #id: string;
@@ -76,11 +88,17 @@ export class Attempt {
   readonly #watched = new AbortController();
   readonly #pulling = Promise.withResolvers<void>();
   #stopReason: StopReason | undefined;
+  #health: WorkersHealth = "unknown";
 
   constructor(id: string, context: AttemptContext, options: { readonly isLast: boolean }) {
     this.#id = id;
     this.#context = context;
     this.#isLast = options.isLast;
+  }
+
+  /** What it has shown of the worker. */
+  get health(): WorkersHealth {
+    return this.#health;
   }
 
   /** Ends the container, if there is one. The first reason counts, but a lost lock is never overruled. */
@@ -151,6 +169,7 @@ export class Attempt {
 
   async #conclude(outcome: JobOutcome, request: WorkerRequest): Promise<Verdict> {
     const { blobs, store } = this.#context;
+    if (outcome.kind !== "failed" && outcome.kind !== "canceled") this.#health = "good";
     switch (outcome.kind) {
       case "done":
         return await this.#finish({
@@ -184,6 +203,7 @@ export class Attempt {
       }
       case "failed": {
         const { error, retry } = outcome;
+        if (retry === "worthwhile" && WORKERS_FAULTS.has(error.code)) this.#health = "bad";
         const goesOn = retry === "worthwhile" && !this.#isLast;
         this.#context.logger.warn({ job: this.#id, error, goesOn }, "an attempt failed");
         return goesOn ? await this.#release("retry") : await this.#finish({ state: "failed", error });

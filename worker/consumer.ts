@@ -8,7 +8,7 @@
  *
  * A job that is left to others is offered again after a pause, which grows: idle workers take what is offered in turn, so
  * it finds the one that has its image, or waits until that one is free. A job whose image is pulled keeps its lock, but
- * not its place among those that BullMQ lets us have at once.
+ * not its place among those that BullMQ lets us have at once. While the worker rests (fitness.ts), every job goes back.
  *
  * BullMQ's word for a job is never the last: what is over for the client stands in the job's record, written by the
  * attempt that holds it. So nothing here is lost or doubled when BullMQ's own bookkeeping is interrupted.
@@ -20,6 +20,7 @@ import { QUEUE_NAME } from "../shared/keys.ts";
 import { DIVIDED_NAME, type JobReference, workerSettings } from "../shared/queue.ts";
 import { traceStage } from "../shared/trace.ts";
 import { Attempt, type AttemptContext, type Verdict } from "./attempt.ts";
+import { Fitness } from "./fitness.ts";
 import { insist } from "./insist.ts";
 import type { Placement } from "./placement.ts";
 import { reportOutages } from "./outages.ts";
@@ -47,6 +48,7 @@ export class Consumer {
   readonly #worker: Worker<JobReference>;
   readonly #current = new Set<Attempt>();
   readonly #placement: Placement;
+  readonly #fitness = new Fitness();
   /** Those without a place: each resolves when BullMQ has been told what became of it. */
   readonly #displaced = new Set<Promise<void>>();
   #draining = false;
@@ -75,6 +77,7 @@ export class Consumer {
    */
   async drain(deadline: AbortSignal): Promise<void> {
     this.#draining = true;
+    this.#fitness.endRest();
     const giveBack = (): void => {
       for (const attempt of this.#current) attempt.stop("drained");
     };
@@ -88,6 +91,12 @@ export class Consumer {
 
   async #process(job: Job<JobReference>, token = ""): Promise<void> {
     traceStage("dequeued");
+    const { rest } = this.#fitness;
+    if (rest !== undefined) {
+      await job.moveToWait(token);
+      await rest;
+      throw new WaitingError();
+    }
     if (await this.#isElsewhere(job)) {
       this.#context.metrics.jobHandedOver();
       // If it fails, the lock runs out.
@@ -141,6 +150,8 @@ export class Consumer {
     });
     try {
       const verdict = await this.#make(attempt, job.data.id);
+      if (attempt.health === "bad") this.#fitness.failed();
+      else if (attempt.health === "good") this.#fitness.succeeded();
       switch (verdict) {
         case "over":
           // BullMQ does not end a job whose parts are there, as those of one that was canceled may be.

@@ -64,7 +64,9 @@ export async function acquireImage(
   await stored?.[Symbol.asyncDispose]();
   if (preset === undefined) return await pull(name, sources, signal);
   const message = `image ${name} is not on worker ${sources.worker}: build it there with longshore images build ${name}`;
-  return failure("image_unavailable", message);
+  // Nothing at all is there: something has happened to this worker, and not to the others, it is hoped.
+  const isEmpty = (await sources.images.references.list()).length === 0;
+  return failure("image_unavailable", message, isEmpty ? "worthwhile" : "pointless");
 }
 
 /** Whether a job may have an image of this name pulled. */

@@ -40,6 +40,40 @@ function makeOwn(name: string): string {
   return path;
 }
 
+it("one that cannot use its images leaves jobs to another one, until it can again", { timeout: 90_000 }, async () => {
+  const path = makeOwn("without-leases");
+  await using patient = await Client.open(redis.url, 20);
+  await using good = start(data.path);
+  await using bad = start(path);
+  const [goodId, badId] = [await good.id, await bad.id];
+  const leases = join(path, "images/leases");
+  rmSync(leases, { recursive: true });
+  const posted = Array.from({ length: 40 }, (_, n) => patient.run({ language: "bash", source: `echo ${n}` }));
+  const jobs = await Promise.all(posted);
+  expect(jobs.map(({ state, result }) => [state, result?.stdout.content, result?.worker])).toEqual(
+    jobs.map((_, n) => ["done", `${n}\n`, goodId]),
+  );
+  // Each rest lets one job fail: without them, the bad one would have had about half of all.
+  expect(jobs.filter(({ attempt }) => attempt > 1).length).toBeLessThan(10);
+
+  mkdirSync(leases);
+  good.signal("SIGTERM");
+  await good.exit;
+  expect(await patient.run({ language: "bash", source: "true" })).toMatchObject({
+    state: "done",
+    result: { worker: badId },
+  });
+});
+
+it("one alone without any says so in each job, instead of resting", async () => {
+  await using _worker = start(join(directory, "empty"));
+  expect(await client.run({ language: "bash", source: "true" })).toMatchObject({
+    state: "failed",
+    attempt: 3,
+    error: { code: "image_unavailable" },
+  });
+});
+
 it("one whose data directory is deleted ends, and the next start makes it again", { timeout: 60_000 }, async () => {
   const path = makeOwn("deleted");
   await using worker = start(path);
