@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import * as z from "zod";
 import { createKeys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
+import { volumeModes } from "./volumes.ts";
 
 /** How often a worker should call {@link WorkerRegistry.announce}, in milliseconds. */
 export const HEARTBEAT_MS = 2000;
@@ -35,6 +36,9 @@ export const workerSchema = z
         blobBytes: count.meta({ description: "of what was pulled, as it came" }),
       })
       .meta({ description: "what the images take together; what they share counts once" }),
+    volumes: z
+      .array(z.strictObject({ name: z.string(), mode: z.enum(volumeModes) }))
+      .meta({ description: "what jobs may mount, by name" }),
     cgroupVersion: z.union([z.literal(1), z.literal(2)]),
     kernel: z.string().meta({ examples: ["6.1.0-28-amd64"] }),
     startedAt: z.iso.datetime(),

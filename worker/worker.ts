@@ -160,6 +160,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
     slots: { total: slots.total, busy: slots.busy },
     images: stored.map(summarizeImage),
     imageStore: totalUsage(stored),
+    volumes: [...config.volumes.values()].map(({ name, mode }) => ({ name, mode })),
     cgroupVersion: runtime.cgroupVersion,
     kernel: release(),
     startedAt,

@@ -12,6 +12,7 @@ export interface RunOptions extends LimitOptions {
   readonly image?: string;
   readonly env?: readonly string[];
   readonly layer?: readonly string[];
+  readonly volume?: readonly string[];
   readonly output?: readonly string[];
   readonly readonly?: true;
   readonly keepLayer?: true;
@@ -38,6 +39,7 @@ export async function describeRequest(
         }),
     environment: describeEnvironment(options.env),
     ...(options.layer !== undefined && { layers: describeLayers(options.layer) }),
+    ...(options.volume !== undefined && { volumes: options.volume.map(splitVolume) }),
     limits: describeLimits(options),
     outputs: options.output ?? [],
     rootfs: options.readonly === true ? "readonly" : "writable",
@@ -73,4 +75,12 @@ async function describeFile(file: string): Promise<Record<string, unknown>> {
 function pathInContainer(file: string): string {
   const path = relative(process.cwd(), file);
   return path.startsWith(`..${sep}`) ? basename(file) : path.split(sep).join("/");
+}
+
+/** `NAME:PATH` or `NAME:PATH:MODE`; without a mode, the API's default. */
+function splitVolume(volume: string): { name: string; at: string; mode?: string } {
+  const [, name, at, mode] = /^([^:]+):([^:]+)(?::([a-z]+))?$/.exec(volume) ?? [];
+  if (name === undefined || at === undefined)
+    throw new Error(`--volume ${volume} is not NAME:PATH, NAME:PATH:ro or NAME:PATH:rw`);
+  return { name, at, ...(mode !== undefined && { mode }) };
 }

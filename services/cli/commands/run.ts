@@ -37,6 +37,7 @@ export function runCommand(config: () => Config, programWords: readonly string[]
     .option("--stdin <file>", "what the program reads from its stdin; - for our own")
     .option("-e, --env <name=value>", "environment variable; repeatable", collect)
     .option("--layer <digest=path>", "files of a blob below a path, see longshore blobs put; repeatable", collect)
+    .option("--volume <name:path[:mode]>", "a volume of the operator's, mode ro or rw; repeatable", collect)
     .option("-o, --output <glob>", "file to fetch when it is done; repeatable", collect)
     .option("--save-to <directory>", "where fetched files are put", "outputs")
     .option("--readonly", "make the root file system read-only, but for /work, /tmp and /dev/shm")

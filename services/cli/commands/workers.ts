@@ -22,12 +22,13 @@ export function workersCommand(config: () => Config): Command {
 
 function tabulate(workers: readonly WorkerInfo[]): string[] {
   const rows = [
-    ["WORKER", "SLOTS BUSY", "CGROUP", "KERNEL", "IMAGES"],
-    ...workers.map(({ id, slots, cgroupVersion, kernel, images }) => [
+    ["WORKER", "SLOTS BUSY", "CGROUP", "KERNEL", "VOLUMES", "IMAGES"],
+    ...workers.map(({ id, slots, cgroupVersion, kernel, volumes, images }) => [
       id,
       `${slots.busy}/${slots.total}`,
       `v${cgroupVersion}`,
       kernel,
+      volumes.map(({ name, mode }) => `${name}:${mode}`).join(" ") || "-",
       images.map((image) => image.reference).join(" "),
     ]),
   ];

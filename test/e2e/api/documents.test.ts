@@ -30,6 +30,7 @@ const worker = (id: string, images: WorkerInfo["images"]): WorkerInfo => ({
   slots: { total: 2, busy: 1 },
   images,
   imageStore: { layers: 0, bytes: 0, blobBytes: 0 },
+  volumes: [{ name: "datasets", mode: "ro" }],
   cgroupVersion: 2,
   kernel: "6.1.0",
   startedAt: "2026-01-01T00:00:00.000Z",

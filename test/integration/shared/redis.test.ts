@@ -78,6 +78,7 @@ describe("workers", () => {
     slots: { total: 2, busy: 1 },
     images: [{ reference: "python", digest: `sha256:${"0".repeat(64)}`, layers: 2, bytes: 1000 }],
     imageStore: { layers: 2, bytes: 1000, blobBytes: 0 },
+    volumes: [],
     cgroupVersion: 1,
     kernel: "6.1.0",
     startedAt: "2026-01-01T00:00:00.000Z",

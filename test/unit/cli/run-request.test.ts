@@ -56,6 +56,18 @@ describe("the request of longshore run", () => {
     expect(limits).toEqual({ cpus: 0.5, memoryBytes: 16_777_216 });
   });
 
+  it("names volumes, and leaves to the API what is not said of them", async () => {
+    const volume = ["datasets:/data", "cache:/work/cache:rw"];
+    const request = await describeRequest([file("main.py")], { volume }, []);
+    expect(request["volumes"]).toEqual([
+      { name: "datasets", at: "/data" },
+      { name: "cache", at: "/work/cache", mode: "rw" },
+    ]);
+    expect(parseJobRequest(createJobRequestSchema(defaultMaxima), request)).toMatchObject({
+      volumes: [{ mode: "ro" }, { mode: "rw" }],
+    });
+  });
+
   it("is one that the API takes", async () => {
     const options = {
       env: ["A=b=c"],
@@ -79,6 +91,8 @@ describe("the request of longshore run", () => {
     ["a source that is not UTF-8", "latin1.py", {}, /latin1.py is not UTF-8/],
     ["a limit that is no number", "main.py", { cpus: "two" }, /--cpus two is not a number/],
     ["an environment variable without a value", "main.py", { env: ["HOME"] }, /--env HOME is not NAME=VALUE/],
+    ["a volume without a place", "main.py", { volume: ["data"] }, /--volume data is not NAME:PATH, /],
+    ["a volume with too much", "main.py", { volume: ["data:/a:ro:x"] }, /--volume data:\/a:ro:x is not NAME:PATH, /],
     ["a file that is not there", "absent.py", {}, /ENOENT/],
   ])("refuses %s", async (_, name, options, message) => {
     await expect(describeRequest([file(name)], options, [])).rejects.toThrow(message);
