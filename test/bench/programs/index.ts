@@ -1,6 +1,7 @@
 import type { BenchProgram } from "../bench-program.ts";
 import { compare } from "./compare.ts";
 import { fidelity } from "./fidelity.ts";
+import { growth } from "./growth.ts";
 import { images } from "./images.ts";
 import { load } from "./load.ts";
 import { scale } from "./scale.ts";
@@ -15,6 +16,7 @@ export const programs: readonly [BenchProgram, ...BenchProgram[]] = [
   stages,
   load,
   scale,
+  growth,
   soak,
   images,
   fidelity,
