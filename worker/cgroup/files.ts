@@ -1,16 +1,7 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmdirSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { AT, O } from "../linux/constants.ts";
 import { SystemCallError } from "../linux/errno.ts";
+import { cString, systemCall } from "../linux/libc.ts";
 
 const ENOENT = "ENOENT";
 
@@ -36,26 +27,17 @@ export class CgroupFiles {
 
   /** Writes to a file of the kernel's, in one write as the kernel wants it. */
   write(path: string, text: string): void {
-    attempt("write", path, () => {
-      const descriptor = openSync(path, constants.O_WRONLY);
-      try {
-        writeSync(descriptor, text);
-      } finally {
-        closeSync(descriptor);
-      }
-    });
+    const bytes = Buffer.from(text);
+    withFile("write", path, O.O_WRONLY, (descriptor) => systemCall("write", descriptor, bytes, bytes.byteLength));
   }
 
   /** Reads a file of numbers. */
   read(path: string): string {
-    return attempt("read", path, () => {
-      const descriptor = openSync(path, constants.O_RDONLY);
-      try {
-        return this.#buffer.toString("latin1", 0, readSync(descriptor, this.#buffer));
-      } finally {
-        closeSync(descriptor);
-      }
-    });
+    const buffer = this.#buffer;
+    const length = withFile("read", path, O.O_RDONLY, (descriptor) =>
+      systemCall("read", descriptor, buffer, buffer.byteLength),
+    );
+    return buffer.toString("latin1", 0, length);
   }
 
   /** Reads a file of numbers that older kernels do not have. */
@@ -96,6 +78,19 @@ export class CgroupFiles {
     const text = attemptUnlessMissing("read", file, () => readFileSync(file, "latin1")) ?? "";
     return text.split("\n").filter(Boolean).map(Number);
   }
+}
+
+/**
+ * Makes one call on a file; not by node:fs, whose three calls for it take as long again as the kernel.
+ * @throws {SystemCallError} whose call is `name` and the path
+ */
+function withFile(name: string, path: string, flags: number, call: (descriptor: number) => number): number {
+  const descriptor = systemCall("openat", AT.AT_FDCWD, cString(path), flags | O.O_CLOEXEC);
+  if (descriptor < 0) throw new SystemCallError(`${name} ${path}`, -descriptor);
+  const result = call(descriptor);
+  systemCall("close", descriptor);
+  if (result < 0) throw new SystemCallError(`${name} ${path}`, -result);
+  return result;
 }
 
 function attempt<Result>(call: string, path: string, action: () => Result): Result {
