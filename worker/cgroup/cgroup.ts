@@ -73,6 +73,8 @@ export type CgroupEntry =
 /** The cgroup of one container. Disposing of it kills what is left in it and removes it. */
 export interface Cgroup extends Disposable {
   readonly entry: CgroupEntry;
+  /** Sets the limits, or others; what is so already is not written again. To be called before the program runs. */
+  limit(limits: CgroupLimits): void;
   /** CPU time of all its processes together so far, in nanoseconds. */
   cpuTimeNs(): number;
   /**
@@ -111,7 +113,7 @@ export interface CgroupHierarchy {
    * Makes a container's cgroup with its limits.
    * @param name unique among those of the worker, without a slash
    */
-  create(name: string, limits: CgroupLimits): Cgroup;
+  create(name: string, limits?: CgroupLimits): Cgroup;
   /**
    * Kills and removes what is below the worker's cgroup: what a dead predecessor of the same name left.
    * @param prefix only cgroups whose names begin so: what a dead thread left

@@ -1,10 +1,12 @@
 import type { Cgroup, CgroupEntry, CgroupLimits, CgroupUsage } from "../cgroup.ts";
 import type { V1Controller } from "../detect.ts";
 import type { CgroupFiles } from "../files.ts";
-import { readProcesses } from "../pids.ts";
+import { limitProcesses, readProcesses } from "../pids.ts";
 import { killProcesses, removeCgroup } from "../removal.ts";
+import { limitCpu } from "./cpu.ts";
 import { readCpuTime, readSystemTime } from "./cpuacct.ts";
-import { readFileCache, readMemoryPeak, readOomKills } from "./memory.ts";
+import type { V1Cpuset } from "./cpuset.ts";
+import { type CountedMemory, limitMemory, readFileCache, readMemoryPeak, readOomKills } from "./memory.ts";
 
 /** The most that the kernel asks a cgroup for at once and then gives up for want of it: eight pages. */
 const CHARGE_BYTES = 32 * 1024;
@@ -16,18 +18,36 @@ export class V1Cgroup implements Cgroup {
   readonly #directories: Readonly<Record<V1Controller, string>>;
   /** Without repetitions, where controllers are mounted together. */
   readonly #distinct: readonly string[];
-  readonly #processes: number;
-  readonly #memoryBytes: number;
+  readonly #counted: CountedMemory;
+  readonly #cpuset: Pick<V1Cpuset, "allow"> | undefined;
+  #limits: CgroupLimits | undefined;
 
-  constructor(files: CgroupFiles, directories: Readonly<Record<V1Controller, string>>, limits: CgroupLimits) {
+  constructor(
+    files: CgroupFiles,
+    directories: Readonly<Record<V1Controller, string>>,
+    counted: CountedMemory,
+    cpuset?: Pick<V1Cpuset, "allow">,
+  ) {
     this.#files = files;
     this.#directories = directories;
     this.#distinct = distinct(directories);
-    this.#processes = limits.processes;
-    this.#memoryBytes = limits.memoryBytes;
+    this.#counted = counted;
+    this.#cpuset = cpuset;
     // init has one thread, so `tasks` does as well as `cgroup.procs`, without the lock that keeps every process of the
     // machine from forking while it is held: 40 µs for the four either way, but a p99 of 1 to 2 ms instead of 5 to 8 ms.
     this.entry = { processFiles: this.#distinct.map((directory) => `${directory}/tasks`) };
+  }
+
+  limit(limits: CgroupLimits): void {
+    const { cpu, memory, pids } = this.#directories;
+    const before = this.#limits;
+    this.#cpuset?.allow(limits.cpus);
+    if (limits.cpus !== before?.cpus) limitCpu(this.#files, cpu, limits.cpus);
+    if (limits.memoryBytes !== before?.memoryBytes) {
+      limitMemory(this.#files, memory, this.#counted, limits.memoryBytes, before?.memoryBytes ?? Infinity);
+    }
+    if (limits.processes !== before?.processes) limitProcesses(this.#files, pids, limits.processes);
+    this.#limits = limits;
   }
 
   cpuTimeNs(): number {
@@ -40,14 +60,15 @@ export class V1Cgroup implements Cgroup {
 
   hasReachedMemoryLimit(): boolean {
     // The counter that is made for this, memory.failcnt, stays 0 on Linux 6.18.
-    return readMemoryPeak(this.#files, this.#directories.memory) > this.#memoryBytes - CHARGE_BYTES;
+    const { memoryBytes } = this.#limits ?? { memoryBytes: Infinity };
+    return readMemoryPeak(this.#files, this.#directories.memory) > memoryBytes - CHARGE_BYTES;
   }
 
   usage(): CgroupUsage {
     const { memory } = this.#directories;
     const cpuTimeNs = this.cpuTimeNs();
     const systemTimeNs = Math.min(cpuTimeNs, readSystemTime(this.#files, this.#directories.cpuacct));
-    const { peak, hits } = readProcesses(this.#files, this.#directories.pids, this.#processes);
+    const { peak, hits } = readProcesses(this.#files, this.#directories.pids, this.#limits?.processes ?? Infinity);
     return {
       cpuTimeNs,
       userTimeNs: cpuTimeNs - systemTimeNs,

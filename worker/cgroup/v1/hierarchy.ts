@@ -2,20 +2,11 @@ import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import type { V1Controller } from "../detect.ts";
 import type { CgroupFiles } from "../files.ts";
-import { limitProcesses } from "../pids.ts";
 import { killProcesses, removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
 import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
 import { distinct, V1Cgroup } from "./cgroup.ts";
-import { limitCpu } from "./cpu.ts";
 import type { V1Cpuset } from "./cpuset.ts";
-import {
-  avoidSwapping,
-  limitMemory,
-  limitMemoryAndSwap,
-  limitSocketMemory,
-  MEMORY_AND_SWAP,
-  SOCKET_MEMORY,
-} from "./memory.ts";
+import { avoidSwapping, type CountedMemory, MEMORY_AND_SWAP, SOCKET_MEMORY } from "./memory.ts";
 
 type Directories = Readonly<Record<V1Controller, string>>;
 
@@ -28,8 +19,7 @@ export class V1Hierarchy implements CgroupHierarchy {
   readonly #roots: Directories;
   readonly #cpuset: V1Cpuset | undefined;
   /** Looked up once. */
-  #countsSwap: boolean | undefined;
-  #countsSockets: boolean | undefined;
+  #counts: CountedMemory | undefined;
 
   constructor(own: Directories, worker: string, files: CgroupFiles, cpuset?: V1Cpuset) {
     this.#files = files;
@@ -58,23 +48,21 @@ export class V1Hierarchy implements CgroupHierarchy {
     this.#cpuset?.occupy();
   }
 
-  create(name: string, limits: CgroupLimits): Cgroup {
-    this.#cpuset?.allow(limits.cpus);
+  create(name: string, limits?: CgroupLimits): Cgroup {
     const directories = below(this.#roots, name);
     using undo = new DisposableStack();
     for (const directory of distinct(directories)) {
       this.#files.makeDirectory(directory);
       undo.defer(() => this.#files.removeDirectory(directory));
     }
-    limitCpu(this.#files, directories.cpu, limits.cpus);
-    limitMemory(this.#files, directories.memory, limits.memoryBytes);
-    this.#countsSwap ??= this.#files.exists(`${this.#own.memory}/${MEMORY_AND_SWAP}`);
-    if (this.#countsSwap) limitMemoryAndSwap(this.#files, directories.memory, limits.memoryBytes);
-    this.#countsSockets ??= this.#files.exists(`${this.#roots.memory}/${SOCKET_MEMORY}`);
-    if (this.#countsSockets) limitSocketMemory(this.#files, directories.memory, limits.memoryBytes);
-    limitProcesses(this.#files, directories.pids, limits.processes);
+    this.#counts ??= {
+      swap: this.#files.exists(`${this.#own.memory}/${MEMORY_AND_SWAP}`),
+      sockets: this.#files.exists(`${this.#roots.memory}/${SOCKET_MEMORY}`),
+    };
+    const cgroup = new V1Cgroup(this.#files, directories, this.#counts, this.#cpuset);
+    if (limits !== undefined) cgroup.limit(limits);
     undo.move();
-    return new V1Cgroup(this.#files, directories, limits);
+    return cgroup;
   }
 
   sweep(prefix = ""): void {

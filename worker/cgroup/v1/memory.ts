@@ -3,16 +3,6 @@ import { fieldOf, type CgroupFiles } from "../files.ts";
 /** Limit of memory and swap together; there unless the kernel was built or booted without accounting of swap. */
 export const MEMORY_AND_SWAP = "memory.memsw.limit_in_bytes";
 
-/** Limits memory to `bytes`. The order matters: the limit with swap may not be below the one without. */
-export function limitMemory(files: CgroupFiles, directory: string, bytes: number): void {
-  files.write(`${directory}/memory.limit_in_bytes`, String(bytes));
-}
-
-/** Makes {@link limitMemory}'s limit the one of memory and swap together. */
-export function limitMemoryAndSwap(files: CgroupFiles, directory: string, bytes: number): void {
-  files.write(`${directory}/${MEMORY_AND_SWAP}`, String(bytes));
-}
-
 /**
  * Limit of what sockets buffer, which v1 does not count as memory: without it, one container could fill the buffers that
  * the whole machine has (tcp(7), tcp_mem). There unless the kernel was built without accounting of kernel memory.
@@ -22,9 +12,26 @@ export const SOCKET_MEMORY = "memory.kmem.tcp.limit_in_bytes";
 /** A quarter of the memory: more than what programs that talk to themselves over a loopback need. */
 const SOCKET_SHARE = 4;
 
-/** Limits what sockets buffer, in proportion to the memory of the container. */
-export function limitSocketMemory(files: CgroupFiles, directory: string, memoryBytes: number): void {
-  files.write(`${directory}/${SOCKET_MEMORY}`, String(Math.ceil(memoryBytes / SOCKET_SHARE)));
+/** What this kernel counts besides memory. */
+export interface CountedMemory {
+  readonly swap: boolean;
+  readonly sockets: boolean;
+}
+
+/**
+ * Limits memory, and memory and swap together, to `bytes`, and what sockets buffer in proportion.
+ * @param before what the limit was, Infinity for none: the limit with swap may never be below the one without
+ */
+export function limitMemory(
+  files: CgroupFiles,
+  directory: string,
+  counted: CountedMemory,
+  bytes: number,
+  before: number,
+): void {
+  const names = ["memory.limit_in_bytes", ...(counted.swap ? [MEMORY_AND_SWAP] : [])];
+  for (const name of bytes > before ? names.toReversed() : names) files.write(`${directory}/${name}`, String(bytes));
+  if (counted.sockets) files.write(`${directory}/${SOCKET_MEMORY}`, String(Math.ceil(bytes / SOCKET_SHARE)));
 }
 
 /** Never swaps this cgroup's memory out to stay within its limit; cgroups made below it inherit that. */

@@ -1,9 +1,10 @@
 import type { Cgroup, CgroupEntry, CgroupLimits, CgroupUsage } from "../cgroup.ts";
+import type { SlotCpuset } from "../cpuset/slot-cpuset.ts";
 import type { CgroupFiles } from "../files.ts";
-import { readProcesses } from "../pids.ts";
+import { limitProcesses, readProcesses } from "../pids.ts";
 import { removeCgroup } from "../removal.ts";
-import { readCpuTimes } from "./cpu.ts";
-import { readFileCache, readMemoryPeak, readMemoryShortages, readOomKills } from "./memory.ts";
+import { limitCpu, readCpuTimes } from "./cpu.ts";
+import { limitMemory, readFileCache, readMemoryPeak, readMemoryShortages, readOomKills } from "./memory.ts";
 
 /** Kills every process in a cgroup and below it, all at once, also those being forked (Linux 5.14). */
 export function killCgroup(files: CgroupFiles, directory: string): void {
@@ -15,13 +16,23 @@ export class V2Cgroup implements Cgroup {
   readonly entry: CgroupEntry;
   readonly #files: CgroupFiles;
   readonly #directory: string;
-  readonly #processes: number;
+  readonly #cpuset: Pick<SlotCpuset, "allow"> | undefined;
+  #limits: CgroupLimits | undefined;
 
-  constructor(files: CgroupFiles, directory: string, limits: CgroupLimits) {
+  constructor(files: CgroupFiles, directory: string, cpuset?: Pick<SlotCpuset, "allow">) {
     this.#files = files;
     this.#directory = directory;
     this.entry = { directory };
-    this.#processes = limits.processes;
+    this.#cpuset = cpuset;
+  }
+
+  limit(limits: CgroupLimits): void {
+    const before = this.#limits;
+    this.#cpuset?.allow(limits.cpus);
+    if (limits.cpus !== before?.cpus) limitCpu(this.#files, this.#directory, limits.cpus);
+    if (limits.memoryBytes !== before?.memoryBytes) limitMemory(this.#files, this.#directory, limits.memoryBytes);
+    if (limits.processes !== before?.processes) limitProcesses(this.#files, this.#directory, limits.processes);
+    this.#limits = limits;
   }
 
   cpuTimeNs(): number {
@@ -38,7 +49,7 @@ export class V2Cgroup implements Cgroup {
 
   usage(): CgroupUsage {
     const { total, user, system } = readCpuTimes(this.#files, this.#directory);
-    const { peak, hits } = readProcesses(this.#files, this.#directory, this.#processes);
+    const { peak, hits } = readProcesses(this.#files, this.#directory, this.#limits?.processes ?? Infinity);
     return {
       cpuTimeNs: total,
       userTimeNs: user,

@@ -2,12 +2,10 @@ import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import { SlotCpuset, type SlotCores } from "../cpuset/slot-cpuset.ts";
 import type { CgroupFiles } from "../files.ts";
-import { limitProcesses } from "../pids.ts";
 import { removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
 import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
 import { killCgroup, V2Cgroup } from "./cgroup.ts";
-import { limitCpu } from "./cpu.ts";
-import { forbidSwap, limitMemory } from "./memory.ts";
+import { forbidSwap } from "./memory.ts";
 import { enableControllers, enableCpuset, makeRoomForContainers } from "./supervisor.ts";
 
 /** The worker's directory in the v2 hierarchy. */
@@ -55,17 +53,15 @@ export class V2Hierarchy implements CgroupHierarchy {
     enableControllers(this.#files, this.#place);
   }
 
-  create(name: string, limits: CgroupLimits): Cgroup {
-    this.#cpuset?.allow(limits.cpus);
+  create(name: string, limits?: CgroupLimits): Cgroup {
     const directory = `${this.#place}/${name}`;
     this.#files.makeDirectory(directory);
     using undo = new DisposableStack();
     undo.defer(() => this.#files.removeDirectory(directory));
-    limitCpu(this.#files, directory, limits.cpus);
-    limitMemory(this.#files, directory, limits.memoryBytes);
-    limitProcesses(this.#files, directory, limits.processes);
+    const cgroup = new V2Cgroup(this.#files, directory, this.#cpuset);
+    if (limits !== undefined) cgroup.limit(limits);
     undo.move();
-    return new V2Cgroup(this.#files, directory, limits);
+    return cgroup;
   }
 
   sweep(prefix = ""): void {
