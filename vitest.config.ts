@@ -1,7 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+/** What must not depend on whether a container was prepared before its job came: see test/support/container.ts. */
+const SAME_WHEN_WARM = ["files", "isolation", "layers", "lifetime", "limits", "memory", "output-watch", "untouched"];
+
 /**
- * Four groups of tests, run one after the other (`groupOrder`).
+ * Groups of tests, run one after the other (`groupOrder`).
  *
  * Unit tests need neither root nor Redis and run in parallel. The others start real servers and containers, some with
  * a whole CPU's load, so their files take turns: what one measures another must not disturb.
@@ -11,18 +14,25 @@ export default defineConfig({
     reporters: ["default", "./test/support/closing-line.ts"],
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
-      serial("integration", 1),
-      serial("e2e", 2),
-      serial("security", 3),
+      serial("integration", 1, ["test/integration/**/*.test.ts"]),
+      serial(
+        "warm",
+        2,
+        SAME_WHEN_WARM.map((name) => `test/integration/container/${name}.test.ts`),
+        { TEST_CONTAINERS: "warm" },
+      ),
+      serial("e2e", 3, ["test/e2e/**/*.test.ts"]),
+      serial("security", 4, ["test/security/**/*.test.ts"]),
     ],
   },
 });
 
-function serial(name: string, groupOrder: number) {
+function serial(name: string, groupOrder: number, include: string[], env: Record<string, string> = {}) {
   return {
     test: {
       name,
-      include: [`test/${name}/**/*.test.ts`],
+      include,
+      env,
       sequence: { groupOrder },
       fileParallelism: false,
       testTimeout: 60_000,

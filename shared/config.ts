@@ -78,6 +78,18 @@ const variables = {
     meaning: "containers that a worker runs at once; as many as CPUs when not set",
     schema: optional(whole(1, 1024)),
   },
+  LONGSHORE_WARM_CONTAINERS: {
+    default: "4",
+    meaning:
+      "containers that each slot keeps prepared for the jobs that it is likely to get next, each for another image or " +
+      "kind of root; 0 is none",
+    schema: whole(0, 64),
+  },
+  LONGSHORE_WARM_SECONDS: {
+    default: "300",
+    meaning: "how long such a container is kept while no job comes for it",
+    schema: whole(1, 86_400),
+  },
   LONGSHORE_CPUSET: {
     default: "auto",
     meaning: "`auto`: each slot of a worker has a CPU core of its own, where there are as many; `none`: all share all",
@@ -169,6 +181,8 @@ export interface Config extends ImageConfig, BlobConfig {
   readonly attempts: number;
   readonly dataDirectory: string;
   readonly slots: number;
+  /** What each slot prepares ahead of jobs. */
+  readonly warmth: { readonly containersMax: number; readonly idleMs: number };
   readonly cpuset: (typeof cpusetModes)[number];
   readonly idBase: number;
   readonly drainMs: number;
@@ -233,6 +247,7 @@ function assemble(values: Values, maxima: Limits): Config {
     attempts: values.LONGSHORE_ATTEMPTS,
     dataDirectory: values.LONGSHORE_DATA,
     slots: values.LONGSHORE_SLOTS ?? availableParallelism(),
+    warmth: { containersMax: values.LONGSHORE_WARM_CONTAINERS, idleMs: values.LONGSHORE_WARM_SECONDS * 1000 },
     cpuset: values.LONGSHORE_CPUSET,
     idBase: values.LONGSHORE_ID_BASE,
     drainMs: values.LONGSHORE_DRAIN_MS,

@@ -16,6 +16,7 @@ const NAMED = (name: string, help: string) => ({ name: `${METRIC_PREFIX}${name}`
 export class WorkerMetrics {
   readonly registry: Registry;
   readonly #runs: Counter<"stage" | "outcome" | "language" | "image">;
+  readonly #starts: Counter<"start">;
   readonly #queueWait: Histogram;
   readonly #pull: Histogram;
   readonly #prepare: Histogram<"stage">;
@@ -46,6 +47,14 @@ export class WorkerMetrics {
     this.#runs = new Counter({
       ...NAMED("runs_total", "containers that ended, by stage of their job, outcome, language and image"),
       labelNames: ["stage", "outcome", "language", "image"],
+      registers,
+    });
+    this.#starts = new Counter({
+      ...NAMED(
+        "container_starts_total",
+        "containers that ended, by whether they had been prepared for a job (warm) or not (cold)",
+      ),
+      labelNames: ["start"],
       registers,
     });
     this.#queueWait = new Histogram({
@@ -107,6 +116,13 @@ export class WorkerMetrics {
         this.set({ state: "busy" }, slots.busy);
       },
     });
+    new Gauge({
+      ...NAMED("containers_waiting", "containers that are prepared for jobs to come"),
+      registers,
+      collect() {
+        this.set(slots.waiting);
+      },
+    });
     const sizes = {
       images: new Gauge({ ...NAMED("images_cached", "images on this worker"), registers }),
       layers: new Gauge({ ...NAMED("layers_cached", "layers on this worker"), registers }),
@@ -132,7 +148,8 @@ export class WorkerMetrics {
   }
 
   containerEnded({ stage, language = NO_LANGUAGE, image, result }: ContainerReport): void {
-    const { outcome, timings, usage } = result;
+    const { outcome, start, timings, usage } = result;
+    this.#starts.inc({ start });
     this.#runs.inc({ stage, outcome, language, image });
     this.#prepare.observe({ stage }, timings.prepareMs / 1000);
     this.#run.observe({ stage }, timings.runMs / 1000);

@@ -39,6 +39,11 @@ export class SlotPool implements AsyncDisposable {
     return this.#slots.length - this.#free.length;
   }
 
+  /** Containers that are prepared for jobs to come; those beside slots are not counted. */
+  get waiting(): number {
+    return this.#slots.reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
   /** Waits for a free slot. @throws the reason of `signal` */
   async acquire(signal: AbortSignal): Promise<SlotLease> {
     signal.throwIfAborted();

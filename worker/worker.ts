@@ -110,7 +110,13 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   const { choice: cores } = resources.use(await CoreLease.take({ ...config, layout: detectCgroups() }));
   if (cores.kind === "shared") logger.info({ reason: cores.reason }, "slots share the cores");
   const runtime = resources.use(
-    new ContainerRuntime({ dataDirectory, idBase, worker: cgroupName, ...(cores.kind === "divided" && { cores }) }),
+    new ContainerRuntime({
+      dataDirectory,
+      idBase,
+      worker: cgroupName,
+      warmth: config.warmth,
+      ...(cores.kind === "divided" && { cores }),
+    }),
   );
   await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
     logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");

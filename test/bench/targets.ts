@@ -18,34 +18,40 @@ export interface Formula {
   readonly target?: { readonly kind: "at most" | "at least"; readonly value: number };
 }
 
-const MOST_ADDED_BY_CONTAINER = { kind: "at most", value: 2.5 } as const;
-const LEAST_FASTER_THAN_CRUN = { kind: "at least", value: 4 } as const;
-const MOST_ADDED_BY_HTTP = { kind: "at most", value: 6 } as const;
+const warm = ["warm-readonly", "warm-writable"];
+const cold = ["container-readonly", "container-writable"];
+const whole = cold.map((name) => `${name}-whole`);
 
-const containers = ["container-readonly", "container-writable"].flatMap((name) => [name, `${name}-whole`]);
+const atLeast = (value: number) => ({ kind: "at least", value }) as const;
+const atMost = (value: number) => ({ kind: "at most", value }) as const;
+
+const added = (names: readonly string[], target?: Formula["target"]): Formula[] =>
+  names.map((name) => ({ name: `${name} − bare`, of: [name, "bare"], kind: "difference", ...(target && { target }) }));
+
+const faster = (than: string, name: string, target?: Formula["target"]): Formula => ({
+  name: `${than} ÷ ${name}`,
+  of: [than, name],
+  kind: "ratio",
+  ...(target && { target }),
+});
 
 const comparison: readonly Formula[] = [
-  ...containers.map((name): Formula => ({
-    name: `${name} − bare`,
-    of: [name, "bare"],
-    kind: "difference",
-    target: MOST_ADDED_BY_CONTAINER,
-  })),
-  ...containers.map((name): Formula => ({
-    name: `crun ÷ ${name}`,
-    of: ["crun", name],
-    kind: "ratio",
-    target: LEAST_FASTER_THAN_CRUN,
-  })),
+  ...added(warm, atMost(0.5)),
+  ...added(cold, atMost(1.5)),
+  ...added(whole),
+  faster("crun", "warm-readonly", atLeast(10)),
+  faster("bubblewrap", "warm-readonly", atLeast(4)),
+  faster("runc", "warm-readonly", atLeast(25)),
+  ...[...cold, ...whole].map((name) => faster("crun", name, atLeast(4))),
+  faster("bubblewrap", "container-readonly-whole"),
+  faster("runc", "container-readonly-whole"),
   {
     name: "http − container-writable",
     of: ["http", "container-writable"],
     kind: "difference",
-    target: MOST_ADDED_BY_HTTP,
+    target: atMost(6),
   },
   { name: "slot-writable − container-writable", of: ["slot-writable", "container-writable"], kind: "difference" },
-  { name: "runc ÷ container-readonly-whole", of: ["runc", "container-readonly-whole"], kind: "ratio" },
-  { name: "bubblewrap ÷ container-readonly-whole", of: ["bubblewrap", "container-readonly-whole"], kind: "ratio" },
 ];
 
 /** What the medians say together, as far as both of a formula's candidates were measured; all in milliseconds. */

@@ -51,7 +51,9 @@ export class Target implements AsyncDisposable {
   static async open(slots = 1, settings: Readonly<Record<string, string>> = {}): Promise<Target> {
     await using resources = new AsyncDisposableStack();
     const data = resources.use(await makeDataDirectory());
-    const environment = { LONGSHORE_SLOTS: String(slots), LONGSHORE_LOG_LEVEL: "error", ...settings };
+    // Containers that wait for jobs would be counted among the traces of those that had one.
+    const own = { LONGSHORE_SLOTS: String(slots), LONGSHORE_WARM_CONTAINERS: "0", LONGSHORE_LOG_LEVEL: "error" };
+    const environment = { ...own, ...settings };
     const longshore = resources.use(await startLongshore(data.path, environment));
     const { LONGSHORE_API_KEY: key } = settings;
     const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };

@@ -7,11 +7,15 @@ import { detectCgroups } from "../../worker/cgroup/detect.ts";
 import type { HostFacts } from "../../worker/container/plan/facts.ts";
 import { ContainerRuntime, inspectHost } from "../../worker/container/runtime.ts";
 import { Slot } from "../../worker/container/slot.ts";
+import type { WarmthOptions } from "../../worker/container/slot/waiting-containers.ts";
 import type { ContainerResult, ContainerSpec, Layer, RunResult } from "../../worker/container/spec.ts";
 import { ImageStore } from "../../worker/images/store.ts";
 
 /** Far above the ids of real workers, so that tests may run beside one. */
 const ID_BASE = 3_000_000_000;
+
+/** Whether each container is prepared before it is run, where it can be (`vitest --project warm`). */
+const IS_WARM = process.env["TEST_CONTAINERS"] === "warm";
 
 /** A real slot on a data directory of its own, with the images that the set-up built. */
 export class TestSlot implements AsyncDisposable {
@@ -31,8 +35,14 @@ export class TestSlot implements AsyncDisposable {
   /**
    * @param host what is to be believed about the machine, instead of what is found out
    * @param index which of several slots it is: each has user ids of its own
+   * @param warmth what it prepares by itself after its runs
    */
-  static async open(image = "python", host: Partial<HostFacts> = {}, index = 0): Promise<TestSlot> {
+  static async open(
+    image = "python",
+    host: Partial<HostFacts> = {},
+    index = 0,
+    warmth: WarmthOptions = { containersMax: IS_WARM ? 1 : 0, idleMs: Infinity },
+  ): Promise<TestSlot> {
     await using resources = new AsyncDisposableStack();
     const dataDirectory = mkdtempSync(join(tmpdir(), "longshore-slot-"));
     resources.defer(() => rmSync(dataDirectory, { recursive: true }));
@@ -41,7 +51,7 @@ export class TestSlot implements AsyncDisposable {
     resources.use(new ContainerRuntime({ dataDirectory, idBase, worker }));
     const cgroups = { layout: detectCgroups(), worker };
     const facts = { ...inspectHost(), ...host };
-    const slot = resources.use(await Slot.open({ index, idBase, dataDirectory, cgroups, host: facts }));
+    const slot = resources.use(await Slot.open({ index, idBase, dataDirectory, cgroups, host: facts, warmth }));
     const store = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
     const stored = await store.resolve(image);
     if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);
@@ -90,8 +100,9 @@ export class TestSlot implements AsyncDisposable {
     return result;
   }
 
-  attempt(spec: ContainerSpec, signal = new AbortController().signal): Promise<ContainerResult> {
-    return this.slot.run(spec, signal);
+  async attempt(spec: ContainerSpec, signal = new AbortController().signal): Promise<ContainerResult> {
+    if (IS_WARM) await this.slot.prepareFor(spec);
+    return await this.slot.run(spec, signal);
   }
 
   /** Runs a shell script. */

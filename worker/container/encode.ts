@@ -1,6 +1,13 @@
 /**
- * A plan as the launcher reads it: `struct plan` of worker/linux/launcher/launcher.c, and behind it everything its
- * pointers point to. The launcher maps these bytes at a fixed address, so pointers are absolute from the start.
+ * A plan as the launcher reads it: `struct plan` of worker/linux/launcher/launcher.c, and behind its steps everything
+ * that their pointers point to. The launcher maps these bytes at a fixed address, so pointers are absolute from the
+ * start.
+ *
+ * A plan that waits is encoded in two parts. The second is written behind the first while the launcher's processes are
+ * at work, and its steps are numbered on as if the bytes between were steps, too:
+ *
+ *   header │ steps … wait │ strings, structs, rooms │ steps … │ strings, structs, rooms
+ *                    └──────── goes on at ──────────▲
  */
 import { systemCalls } from "../linux/system-calls.ts";
 import type { Argument, Control, DescriptorArgument, Step, Word } from "./plan/step.ts";
@@ -12,47 +19,84 @@ const RESULT_OFFSET = 56;
 const CLOCK_OFFSET = 64;
 /** Descriptors of the launcher: 0 to 2 for the program, 3 for the plan, then what the plan inherits. */
 const FIRST_INHERITED = 4;
+/** A first guess at the room for what is behind the steps: of a preparation most is its filter. */
+const ROOM_BYTES = 8 * 1024;
 
-const Flag = { mayFail: 1, fork: 2, until: 4, mustBe0: 8 } as const;
+const Flag = { mayFail: 1, fork: 2, until: 4, mustBe0: 8, goOn: 16 } as const;
 
-/** A plan in the launcher's form. */
-export interface EncodedPlan {
+/** Steps of a plan in the launcher's form. */
+export interface EncodedSteps {
   readonly bytes: Buffer;
+  /** Where in the plan's memory the bytes belong. */
+  readonly offset: number;
+  /** The first byte behind them. */
+  readonly end: number;
   /** What the launcher inherits from descriptor 4 on. */
   readonly inherited: readonly DescriptorArgument[];
-  /** The launcher's steps, in its order. */
-  readonly steps: readonly Step[];
-  /** Offset of each room in `bytes`. */
+  /** The launcher's number of each step, in its order. */
+  readonly numbers: ReadonlyMap<Step, number>;
+  /** Offset in the plan's memory of each room. */
   readonly rooms: ReadonlyMap<Argument, number>;
 }
 
-/** Encodes what the slot does not do itself. */
-export function encodeSteps(steps: readonly Step[]): EncodedPlan {
+/** What the rest of a plan has to know of its beginning. */
+type BegunPlan = Pick<EncodedSteps, "end" | "numbers">;
+
+/** Encodes the beginning of a plan, or all of it; without what the slot does itself. */
+export function encodeSteps(steps: readonly Step[]): EncodedSteps {
   return new Encoder(steps.filter((step) => step.actor !== "slot")).encode();
 }
 
+/**
+ * Encodes what a plan goes on with after the step that waits. It may use results of the steps before, but inherits
+ * nothing.
+ */
+export function encodeRest(begun: BegunPlan, steps: readonly Step[]): EncodedSteps {
+  return new Encoder(
+    steps.filter((step) => step.actor !== "slot"),
+    begun,
+  ).encode();
+}
+
 class Encoder {
+  readonly #begun: BegunPlan | undefined;
   readonly #steps: readonly Step[];
-  readonly #indexes: ReadonlyMap<Step, number>;
+  /** Number of the first step. */
+  readonly #first: number;
+  readonly #numbers: ReadonlyMap<Step, number>;
   readonly #inherited: DescriptorArgument[] = [];
   readonly #rooms = new Map<Argument, number>();
   readonly #vectors = new Map<readonly string[], number>();
+  /** Where the bytes begin in the plan's memory. */
+  readonly #offset: number;
   #bytes: Buffer;
   #end: number;
 
-  constructor(steps: readonly Step[]) {
+  constructor(steps: readonly Step[], begun?: BegunPlan) {
+    this.#begun = begun;
     this.#steps = steps;
-    this.#indexes = new Map(steps.map((step, index) => [step, index]));
-    this.#end = HEADER_BYTES + steps.length * STEP_BYTES;
-    this.#bytes = Buffer.alloc(this.#end + 16 * 1024);
+    this.#first = begun === undefined ? 0 : numberBehind(begun.end);
+    this.#numbers = new Map(steps.map((step, index) => [step, this.#first + index]));
+    this.#offset = begun === undefined ? 0 : stepOffset(this.#first);
+    this.#end = stepOffset(this.#first + steps.length) - this.#offset;
+    this.#bytes = Buffer.alloc(this.#end + ROOM_BYTES);
   }
 
-  encode(): EncodedPlan {
-    for (const [index, step] of this.#steps.entries()) this.#encodeStep(step, HEADER_BYTES + index * STEP_BYTES, index);
+  encode(): EncodedSteps {
+    const waits: number[] = [];
+    for (const [index, step] of this.#steps.entries()) {
+      const offset = stepOffset(this.#first + index) - this.#offset;
+      this.#encodeStep(step, offset, index);
+      if (step.control.kind === "go on") waits.push(offset);
+    }
+    const bytes = this.#bytes.subarray(0, this.#end);
+    for (const offset of waits) bytes.writeUInt16LE(numberBehind(this.#offset + this.#end), offset + 6);
     return {
-      bytes: this.#bytes.subarray(0, this.#end),
+      bytes,
+      offset: this.#offset,
+      end: this.#offset + this.#end,
       inherited: this.#inherited,
-      steps: this.#steps,
+      numbers: this.#numbers,
       rooms: this.#rooms,
     };
   }
@@ -62,7 +106,7 @@ class Encoder {
     for (const [position, argument] of step.arguments.entries()) {
       if (this.#isReference(argument)) references |= 1 << position;
       const value = this.#value(argument);
-      this.#bytes.writeBigInt64LE(BigInt.asIntN(64, BigInt(value)), offset + 8 + position * 8);
+      writeWord(this.#bytes, value, offset + 8 + position * 8);
     }
     const { flag, next } = this.#control(step.control, index);
     this.#bytes.writeUInt32LE(systemCalls[step.call], offset);
@@ -90,7 +134,10 @@ class Encoder {
       case "fork":
         return { flag: Flag.fork, next: this.#continuation(index) };
       case "until":
-        return { flag: Flag.until, next: this.#index(control.step) };
+        return { flag: Flag.until, next: this.#number(control.step) };
+      case "go on":
+        // Where to is known when everything is placed.
+        return { flag: Flag.goOn, next: 0 };
       default:
         return control satisfies never;
     }
@@ -102,13 +149,13 @@ class Encoder {
     const child = this.#steps.findIndex((step, index) => index > fork && step.actor !== actor);
     const next = this.#steps.findIndex((step, index) => index > child && step.actor === actor);
     if (child === -1 || next === -1) throw new RangeError(`step ${fork} forks, but nothing follows for the ${actor}`);
-    return next;
+    return this.#first + next;
   }
 
-  #index(step: Step): number {
-    const index = this.#indexes.get(step);
-    if (index === undefined) throw new RangeError(`${step.call} is not a step of the launcher`);
-    return index;
+  #number(step: Step): number {
+    const number = this.#numbers.get(step) ?? this.#begun?.numbers.get(step);
+    if (number === undefined) throw new RangeError(`${step.call} is not a step of the launcher`);
+    return number;
   }
 
   #value(argument: Argument): number | bigint {
@@ -117,7 +164,7 @@ class Encoder {
       case "constant":
         return argument.value;
       case "string":
-        return this.#place(Buffer.from(`${argument.text}\0`));
+        return this.#string(argument.text);
       case "strings":
         return this.#vector(argument.list);
       case "bytes":
@@ -132,7 +179,7 @@ class Encoder {
       case "room":
         return PLAN_ADDRESS + this.#room(argument, argument.length);
       case "result":
-        return argument.step.actor === "slot" ? this.#inherit(argument) : this.#index(argument.step);
+        return argument.step.actor === "slot" ? this.#inherit(argument) : this.#number(argument.step);
       case "held":
         return this.#inherit(argument);
       default:
@@ -140,10 +187,11 @@ class Encoder {
     }
   }
 
-  #word(word: Word): bigint {
-    if (typeof word !== "object") return BigInt.asIntN(64, BigInt(word));
+  #word(word: Word): number | bigint {
+    if (typeof word !== "object") return word;
     if ("low" in word) return BigInt(this.#inherit(word.low)) | (BigInt(word.high) << 32n);
-    return BigInt(this.#inherit(word));
+    if ("addressOf" in word) return this.#value(word.addressOf);
+    return this.#inherit(word);
   }
 
   /** The number under which the launcher finds a descriptor of the slot. */
@@ -155,6 +203,7 @@ class Encoder {
     if (argument.kind === "result" && argument.step.actor !== "slot") {
       throw new RangeError(`${argument.step.call} of the ${argument.step.actor} is not known before it is made`);
     }
+    if (this.#begun !== undefined) throw new RangeError("a plan that has begun inherits nothing more");
     const known = this.#inherited.findIndex(isSame);
     if (known !== -1) return FIRST_INHERITED + known;
     return FIRST_INHERITED + this.#inherited.push(argument) - 1;
@@ -163,7 +212,7 @@ class Encoder {
   #room(room: Argument, length: number): number {
     const known = this.#rooms.get(room);
     if (known !== undefined) return known;
-    const offset = this.#place(new Uint8Array(length)) - PLAN_ADDRESS;
+    const offset = this.#offset + this.#reserve(length);
     this.#rooms.set(room, offset);
     return offset;
   }
@@ -172,43 +221,73 @@ class Encoder {
   #vector(list: readonly string[]): number {
     const known = this.#vectors.get(list);
     if (known !== undefined) return known;
-    const address = this.#words([...list.map((text) => this.#place(Buffer.from(`${text}\0`))), 0]);
+    const address = this.#words([...list.map((text) => this.#string(text)), 0]);
     this.#vectors.set(list, address);
     return address;
   }
 
-  #words(words: readonly (number | bigint)[]): number {
-    const bytes = Buffer.alloc(words.length * 8);
-    for (const [index, word] of words.entries()) bytes.writeBigInt64LE(BigInt.asIntN(64, BigInt(word)), index * 8);
-    return this.#place(bytes);
+  #string(text: string): number {
+    const place = this.#reserve(Buffer.byteLength(text) + 1);
+    this.#bytes.write(text, place);
+    return PLAN_ADDRESS + this.#offset + place;
   }
 
-  /** Puts bytes behind the steps, aligned to 8; returns their address. */
+  #words(words: readonly (number | bigint)[]): number {
+    const place = this.#reserve(words.length * 8);
+    for (const [index, word] of words.entries()) writeWord(this.#bytes, word, place + index * 8);
+    return PLAN_ADDRESS + this.#offset + place;
+  }
+
   #place(bytes: Uint8Array): number {
-    const offset = this.#end;
-    this.#end = (offset + bytes.byteLength + 7) & ~7;
+    const place = this.#reserve(bytes.byteLength);
+    this.#bytes.set(bytes, place);
+    return PLAN_ADDRESS + this.#offset + place;
+  }
+
+  /** Takes zeroed room behind the steps, aligned to 8; returns its place in these bytes. */
+  #reserve(length: number): number {
+    const place = this.#end;
+    this.#end = (place + length + 7) & ~7;
     if (this.#end > this.#bytes.byteLength) {
       const grown = Buffer.alloc(Math.max(this.#end, this.#bytes.byteLength * 2));
       this.#bytes.copy(grown);
       this.#bytes = grown;
     }
-    this.#bytes.set(bytes, offset);
-    return PLAN_ADDRESS + offset;
+    return place;
   }
 }
 
-/** Index and errno of the launcher's step that failed, if one did. */
-export function readFailure(memory: Buffer): { readonly index: number; readonly errno: number } | undefined {
+/** Writes 64 bits; plain numbers, of which there are hundreds in a plan, without a detour by way of BigInt. */
+function writeWord(bytes: Buffer, word: number | bigint, offset: number): void {
+  if (typeof word === "bigint") {
+    bytes.writeBigInt64LE(BigInt.asIntN(64, word), offset);
+    return;
+  }
+  bytes.writeInt32LE(word | 0, offset);
+  bytes.writeInt32LE(Math.floor(word / 2 ** 32) | 0, offset + 4);
+}
+
+function stepOffset(number: number): number {
+  return HEADER_BYTES + number * STEP_BYTES;
+}
+
+/** The number that a step has which is the first to fit behind an offset. */
+function numberBehind(offset: number): number {
+  return Math.ceil((offset - HEADER_BYTES) / STEP_BYTES);
+}
+
+/** Number and errno of the launcher's step that failed, if one did. */
+export function readFailure(memory: Buffer): { readonly number: number; readonly errno: number } | undefined {
   const failed = memory.readUInt32LE(0);
-  return failed === 0 ? undefined : { index: failed - 1, errno: memory.readUInt32LE(4) };
+  return failed === 0 ? undefined : { number: failed - 1, errno: memory.readUInt32LE(4) };
 }
 
-/** What the launcher's step `index` returned. */
-export function readResult(memory: Buffer, index: number): number {
-  return Number(memory.readBigInt64LE(HEADER_BYTES + index * STEP_BYTES + RESULT_OFFSET));
+/** What the launcher's step with this number returned. */
+export function readResult(memory: Buffer, number: number): number {
+  return Number(memory.readBigInt64LE(stepOffset(number) + RESULT_OFFSET));
 }
 
-/** The time-stamp counter when the launcher's step `index` returned; 0 when it has not. */
-export function readClock(memory: Buffer, index: number): bigint {
-  return memory.readBigUInt64LE(HEADER_BYTES + index * STEP_BYTES + CLOCK_OFFSET);
+/** The time-stamp counter when the launcher's step with this number returned; 0 when it has not. */
+export function readClock(memory: Buffer, number: number): bigint {
+  return memory.readBigUInt64LE(stepOffset(number) + CLOCK_OFFSET);
 }

@@ -5,6 +5,7 @@ import { openCgroups } from "../cgroup/open.ts";
 import { explainSteps } from "./explain.ts";
 import { initLayerPath } from "./init-layer.ts";
 import type { HostFacts, SlotFacts } from "./plan/facts.ts";
+import { makeDevices } from "./plan/devices.ts";
 import { makeNetwork } from "./plan/network.ts";
 import { planContainer } from "./plan/plan.ts";
 import { countMerged } from "./slot/merged-layers.ts";
@@ -65,11 +66,12 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
       ...(merged === 0 ? [] : [`${merged} layers merged`]),
     ].map((name, index) => ({ descriptor: held(name), path: `layers/${index}` })),
     cgroup: entry,
+    releaseSocket: held("socket of the slot"),
   };
   return [
     "# the slot, before there is a job",
     ...(cores.length === 0 ? [] : ["## cores, once", ...indent(cores)]),
-    explainSteps(makeNetwork()).split("\n").slice(1).join("\n"),
+    ...[makeDevices(staging), makeNetwork()].map((steps) => explainSteps(steps).split("\n").slice(1).join("\n")),
     "# the slot, before the plan",
     "## cgroup",
     ...indent(files.take()),

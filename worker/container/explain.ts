@@ -41,6 +41,8 @@ function explainStep(step: Step, indexes: ReadonlyMap<Step, number>): string {
       return `${call}  the child goes on with the next step, the parent with its own next one`;
     case "until":
       return `${call}  until it returns ${name(step.control.step)}`;
+    case "go on":
+      return `${call}  and wait until the slot has made its next steps`;
     default:
       return step.control satisfies never;
   }
@@ -74,7 +76,7 @@ function explainArgument(argument: Argument, name: (step: Step) => string): stri
 /** Which descriptors a struct names. */
 function explainDescriptors(words: readonly Word[], name: (step: Step) => string): string {
   const descriptors = words.flatMap((word) => {
-    if (typeof word !== "object") return [];
+    if (typeof word !== "object" || "addressOf" in word) return [];
     return [explainArgument("low" in word ? word.low : word, name)];
   });
   return descriptors.length === 0 ? "" : ` /* ${descriptors.join(", ")} */`;

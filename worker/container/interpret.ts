@@ -89,6 +89,7 @@ export class SlotSteps implements Disposable {
 
   #word(word: Word): bigint {
     if (typeof word !== "object") return BigInt(word);
+    if ("addressOf" in word) throw new RangeError("the slot passes no pointers in structs");
     if ("low" in word) return BigInt(this.descriptor(word.low)) | (BigInt(word.high) << 32n);
     return BigInt(this.descriptor(word));
   }

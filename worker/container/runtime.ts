@@ -7,6 +7,7 @@ import { probeOverlay } from "./overlay-support.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import { defaultSeccompFilter } from "./seccomp/profile.ts";
 import { Slot } from "./slot.ts";
+import type { WarmthOptions } from "./slot/waiting-containers.ts";
 import { IDS_PER_SLOT } from "./slot/user-namespace.ts";
 
 /** What the runtime of a worker is made from. */
@@ -17,6 +18,8 @@ export interface RuntimeOptions {
   readonly idBase: number;
   /** Name of the worker's cgroup: unique on this machine, the same after a restart, without a slash. */
   readonly worker: string;
+  /** What slots prepare ahead of runs; nothing when left out. */
+  readonly warmth?: WarmthOptions;
   /** What each slot may use of the machine's cores, by its index; when left out, all that the worker may. */
   readonly cores?: { readonly orders: readonly CoreOrder[]; readonly memoryNodes: string };
 }
@@ -67,6 +70,7 @@ export class ContainerRuntime implements Disposable {
       dataDirectory: this.#options.dataDirectory,
       cgroups: { ...this.#cgroupRoot, ...this.#coresOf(index) },
       host: this.#host,
+      ...(this.#options.warmth !== undefined && { warmth: this.#options.warmth }),
     });
   }
 

@@ -10,13 +10,15 @@
  *   result         ◀── piscina ─────────
  */
 import { closeSync } from "node:fs";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { CgroupRoot } from "../cgroup/cgroup.ts";
 import type { OutputWatch } from "./output-watch.ts";
 import type { OutputMessage } from "./slot/output-feed.ts";
 import { closeRunRequests, openRunRequests, requestOfRun, type RunRequestChannel } from "./slot/run-request.ts";
+import type { Stock } from "./slot/context.ts";
 import type { SlotAnswer, SlotTask } from "./slot/thread.ts";
+import type { WarmthOptions } from "./slot/waiting-containers.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import type { ContainerResult, ContainerSpec } from "./spec.ts";
 import { closeGiven } from "./streams.ts";
@@ -33,10 +35,15 @@ export interface SlotOptions {
   readonly cgroups: CgroupRoot;
   /** What was found out about the machine. */
   readonly host: HostFacts;
+  /** What is prepared ahead of runs; nothing when left out. */
+  readonly warmth?: WarmthOptions;
 }
+
+const COLD: WarmthOptions = { containersMax: 0, idleMs: 0 };
 
 /** What the slot's thread is started with. */
 export interface SlotThreadData extends SlotOptions {
+  readonly warmth: WarmthOptions;
   /** On which runs are told to end. */
   readonly cancellation: RunRequestChannel;
   /** On which runs are told to show their output. */
@@ -44,6 +51,9 @@ export interface SlotThreadData extends SlotOptions {
 }
 
 type SlotPool = Piscina<SlotTask, SlotAnswer>;
+
+/** How often a slot that has nothing to do looks whether what it has prepared is still wanted, and up to date. */
+const REVIEW_MS = 10_000;
 
 /** How long a slot that could not tidy up waits before it tries again. */
 const RECOVERY_PAUSE_MS = 1000;
@@ -80,6 +90,8 @@ export class Slot implements AsyncDisposable {
   readonly #data: SlotThreadData;
   #pool: SlotPool;
   #runs = 0;
+  #waiting = 0;
+  #review: NodeJS.Timeout | undefined;
   /** Settles when the slot is ready for the next container. */
   #tidied: Promise<unknown>;
 
@@ -95,7 +107,7 @@ export class Slot implements AsyncDisposable {
    * @throws when the machine does not allow it (see `longshore doctor`)
    */
   static async open(options: SlotOptions): Promise<Slot> {
-    const slot = new Slot({ ...options, cancellation: openRunRequests(), watch: openRunRequests() });
+    const slot = new Slot({ warmth: COLD, ...options, cancellation: openRunRequests(), watch: openRunRequests() });
     try {
       await slot.#tidied;
     } catch (error) {
@@ -128,13 +140,33 @@ export class Slot implements AsyncDisposable {
     using _watching = watch === undefined ? undefined : this.#showOutput(run, watch);
     try {
       const result = await this.#pool.run({ kind: "run", run, spec });
-      if (typeof result !== "object") throw new Error("the slot answered a run without a result");
+      if (typeof result !== "object" || !("kind" in result))
+        throw new Error("the slot answered a run without a result");
       return result;
     } finally {
       signal.removeEventListener("abort", cancel);
       this.#tidied = this.#pool.run({ kind: "tidy" });
-      this.#tidied.catch(() => undefined); // The next run sees to it.
+      // Where that fails, the next run sees to it.
+      this.#tidied.then(() => this.#prepareAhead(run)).catch(() => undefined);
     }
+  }
+
+  /** Containers that are prepared for runs to come. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Prepares a container for a run that is to come; does nothing where that has one, or can have none. */
+  async prepareFor(spec: ContainerSpec): Promise<void> {
+    await this.#recover();
+    this.#note(await this.#pool.run({ kind: "prepare", announced: spec }));
+  }
+
+  /** Lets go of all containers that are prepared. */
+  async dropWaiting(): Promise<void> {
+    await this.#recover();
+    await this.#pool.run({ kind: "drop" });
+    this.#waiting = 0;
   }
 
   /**
@@ -167,10 +199,35 @@ export class Slot implements AsyncDisposable {
 
   /** Ends the slot's thread, and with it whatever runs in it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tidied.catch(() => undefined);
+    clearTimeout(this.#review);
+    this.#runs++;
+    await this.#tidied.then(() => this.#pool.run({ kind: "drop" })).catch(() => undefined);
     await this.#pool.destroy();
     closeRunRequests(this.#data.cancellation);
     closeRunRequests(this.#data.watch);
+  }
+
+  /**
+   * Prepares containers, one after the other, until the next run comes: it waits for one of them at most. Then looks after
+   * them from time to time.
+   */
+  async #prepareAhead(run: number): Promise<void> {
+    if (this.#data.warmth.containersMax === 0) return;
+    let stock: Stock | undefined;
+    do stock = this.#note(await this.#pool.run({ kind: "prepare" }));
+    while (stock.next === "more" && run === this.#runs);
+    if (run !== this.#runs || stock.waiting === 0) return;
+    this.#review = setTimeout(() => {
+      if (run !== this.#runs) return;
+      this.#tidied = this.#pool.run({ kind: "tidy" });
+      this.#tidied.then(() => this.#prepareAhead(run)).catch(() => undefined);
+    }, REVIEW_MS).unref();
+  }
+
+  #note(answer: SlotAnswer): Stock {
+    if (typeof answer !== "object" || !("waiting" in answer)) throw new Error("the slot does not say what it has");
+    this.#waiting = answer.waiting;
+    return answer;
   }
 
   /** Passes on what a run writes, until it is disposed of. */
@@ -203,7 +260,7 @@ export class Slot implements AsyncDisposable {
       () => false,
     );
     if (isReady) return;
-    await setTimeout(RECOVERY_PAUSE_MS);
+    await sleep(RECOVERY_PAUSE_MS);
     await this.#pool.destroy();
     this.#pool = openPool(this.#data);
     this.#tidied = this.#pool.run({ kind: "tidy" });

@@ -184,6 +184,8 @@ export interface RunResult {
   readonly stderr: OutputStream;
   readonly outputs: readonly OutputFile[];
   readonly usage: Usage;
+  /** Whether its container was prepared before the run came, or for it. */
+  readonly start: "warm" | "cold";
   /** When the command had ended, or was about to be killed, in milliseconds of CLOCK_MONOTONIC. */
   readonly endedAtMs: number;
   /** Milliseconds spent preparing the container, running it, and collecting what it left. */

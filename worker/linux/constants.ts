@@ -138,7 +138,16 @@ export const RLIMIT = {
   RLIMIT_NOFILE: 7,
 } as const;
 
-export const SOCKET = { AF_INET: 2, SOCK_DGRAM: 2, SOCK_CLOEXEC: 0o2000000 } as const;
+export const SOCKET = {
+  AF_UNIX: 1,
+  AF_INET: 2,
+  SOCK_DGRAM: 2,
+  SOCK_SEQPACKET: 5,
+  SOCK_CLOEXEC: 0o2000000,
+} as const;
+
+/** sendmsg(2), unix(7). */
+export const MESSAGE = { SOL_SOCKET: 1, SCM_RIGHTS: 1, MSG_NOSIGNAL: 0x4000 } as const;
 
 /** netdevice(7). */
 export const INTERFACE = { SIOCSIFFLAGS: 0x8914, IFF_UP: 1, IFF_RUNNING: 0x40 } as const;

@@ -48,11 +48,11 @@ export function reap(pid: number): Reaped {
 export class ChildProcess implements Disposable {
   /** A pidfd: readable once the process has ended. */
   readonly descriptor: number;
-  readonly #pid: number;
+  readonly pid: number;
   #isReaped = false;
 
   constructor(pid: number) {
-    this.#pid = pid;
+    this.pid = pid;
     this.descriptor = openProcess(pid);
   }
 
@@ -63,7 +63,7 @@ export class ChildProcess implements Disposable {
 
   /** Waits until it has ended, and reaps it. */
   reap(): Reaped {
-    const reaped = reap(this.#pid);
+    const reaped = reap(this.pid);
     this.#isReaped = true;
     return reaped;
   }

@@ -1,19 +1,22 @@
+import type { ContainerStart } from "../threads.ts";
 import type { ContainerTime } from "../threads/container.ts";
 import type { Rootfs } from "../workbench.ts";
 import type { Candidate } from "./candidate.ts";
 
 /** A Longshore container, measured in its slot's thread: as long as its job waits, or until the slot is free again. */
-export function container(rootfs: Rootfs, until: keyof ContainerTime): Candidate {
+export function container(rootfs: Rootfs, start: ContainerStart, until: keyof ContainerTime): Candidate {
+  const beginning = { cold: "made for the job", warm: "prepared before there is a job" } as const;
   const end = {
     result: "until there is a result",
     whole: "until the container is gone and the slot is ready for the next",
   } as const;
+  const name = start === "warm" ? `warm-${rootfs}` : `container-${rootfs}`;
   return {
-    name: until === "result" ? `container-${rootfs}` : `container-${rootfs}-whole`,
-    measures: `${rootfs} root, inside the slot, ${end[until]}`,
+    name: until === "result" ? name : `${name}-whole`,
+    measures: `${rootfs} root, ${beginning[start]}, inside the slot, ${end[until]}`,
     ...(until === "result" && { lacks: "its removal and the next network, done after the result is out" }),
     async open({ containers }) {
-      return { kind: "ready", measure: async () => (await containers.time(rootfs))[until] };
+      return { kind: "ready", measure: async () => (await containers.time(rootfs, undefined, start))[until] };
     },
   };
 }

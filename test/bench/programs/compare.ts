@@ -19,10 +19,12 @@ import type { Workbench } from "../workbench.ts";
 
 const candidates: readonly Candidate[] = [
   bare,
-  container("readonly", "result"),
-  container("readonly", "whole"),
-  container("writable", "result"),
-  container("writable", "whole"),
+  container("readonly", "warm", "result"),
+  container("writable", "warm", "result"),
+  container("readonly", "cold", "result"),
+  container("readonly", "cold", "whole"),
+  container("writable", "cold", "result"),
+  container("writable", "cold", "whole"),
   slot,
   http,
   crun,

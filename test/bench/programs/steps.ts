@@ -4,10 +4,16 @@ import { dissect, type Dissection, ticksPerNanosecond } from "../dissection.ts";
 import { type Findings, tabulateStatistics } from "../report.ts";
 import { interleave } from "../rounds.ts";
 import { type Statistics, summarize } from "../statistics.ts";
-import { ContainerThread } from "../threads.ts";
+import { type ContainerStart, ContainerThread } from "../threads.ts";
 import type { Rootfs, Workbench } from "../workbench.ts";
 
-const roots: readonly Rootfs[] = ["readonly", "writable"];
+/** Containers to be taken apart, by their name for `--only`. */
+const containers: ReadonlyMap<string, { readonly rootfs: Rootfs; readonly start: ContainerStart }> = new Map([
+  ["readonly", { rootfs: "readonly", start: "cold" }],
+  ["writable", { rootfs: "writable", start: "cold" }],
+  ["readonly-warm", { rootfs: "readonly", start: "warm" }],
+  ["writable-warm", { rootfs: "writable", start: "warm" }],
+]);
 
 const titles: Readonly<Record<keyof Dissection, string>> = {
   slot: "the slot's thread",
@@ -19,36 +25,36 @@ export const steps: BenchProgram = {
   name: "steps",
   title: "Where the time of a container goes",
   summary: "where the time of a container goes: phases of the slot, groups of the plan's steps",
-  subjects: roots,
+  subjects: [...containers.keys()],
   run,
 };
 
 async function run(bench: Workbench, options: ProgramOptions): Promise<Findings> {
   await using thread = new ContainerThread(bench, 0);
-  const subjects = roots
-    .filter((rootfs) => options.only?.includes(rootfs) ?? true)
-    .map((rootfs) => ({ name: rootfs, measure: () => thread.observe(rootfs) }));
+  const subjects = [...containers]
+    .filter(([name]) => options.only?.includes(name) ?? true)
+    .map(([name, { rootfs, start }]) => ({ name, measure: () => thread.observe(rootfs, start) }));
   const observations = await interleave(subjects, options);
 
   const rate = ticksPerNanosecond([...observations.values()].flat());
   const kinds = Object.keys(titles) as (keyof Dissection)[];
-  const results = [...observations].flatMap(([rootfs, samples]) => {
+  const results = [...observations].flatMap(([container, samples]) => {
     const dissections = samples.map((observation) => dissect(observation, rate));
-    return kinds.map((kind) => ({ rootfs, kind, parts: summarizeParts(dissections.map((one) => one[kind])) }));
+    return kinds.map((kind) => ({ container, kind, parts: summarizeParts(dissections.map((one) => one[kind])) }));
   });
   return {
-    tables: results.map(({ rootfs, kind, parts }) =>
-      tabulateStatistics(`${rootfs} root: ${titles[kind]}, µs`, "part", parts, 1),
+    tables: results.map(({ container, kind, parts }) =>
+      tabulateStatistics(`${container}: ${titles[kind]}, µs`, "part", parts, 1),
     ),
     notes: [
       "Each part is everything since the one before it. Medians of parts do not add up to the median of the total.",
-      "What the launcher, init and the payload do falls into the slot's phases spawn, launcher and supervise.",
+      "What the launcher, init and the payload do falls into the slot's phases from spawn on, beside what it does itself.",
       `The time-stamp counter makes ${(rate * 1000).toFixed(1)} ticks a µs.`,
     ],
     data: {
       unit: "µs",
       ticksPerMicrosecond: rate * 1000,
-      results: results.map(({ rootfs, kind, parts }) => ({ rootfs, kind, parts: Object.fromEntries(parts) })),
+      results: results.map(({ container, kind, parts }) => ({ container, kind, parts: Object.fromEntries(parts) })),
     },
   };
 }

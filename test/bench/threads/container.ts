@@ -6,13 +6,17 @@ import { OutputFeed } from "../../../worker/container/slot/output-feed.ts";
 import { RunRequest } from "../../../worker/container/slot/run-request.ts";
 import { SlotContext } from "../../../worker/container/slot/context.ts";
 import { runContainer } from "../../../worker/container/slot/run-container.ts";
-import type { ContainerSpec } from "../../../worker/container/spec.ts";
+import type { ContainerSpec, RunResult } from "../../../worker/container/spec.ts";
 import { observeContainer, type Observation } from "../observation.ts";
 
-/** What the thread measures: a container's time, or where it went. */
-export type ContainerTask =
-  | { readonly kind: "time"; readonly run: number; readonly spec: ContainerSpec }
-  | { readonly kind: "observe"; readonly run: number; readonly spec: ContainerSpec };
+/** What the thread does: it prepares a container, which is not measured; or it measures its time, or where that went. */
+export interface ContainerTask {
+  readonly kind: "prepare" | "time" | "observe";
+  readonly run: number;
+  readonly spec: ContainerSpec;
+  /** Whether the container has been prepared. */
+  readonly start: RunResult["start"];
+}
 
 /** Nanoseconds of one container. */
 export interface ContainerTime {
@@ -24,16 +28,21 @@ export interface ContainerTime {
 
 const data = workerData as SlotThreadData;
 const context = new SlotContext({
+  index: data.index,
   idBase: data.idBase,
   dataDirectory: data.dataDirectory,
   host: data.host,
   cgroups: openCgroups(data.cgroups),
+  warmth: data.warmth,
 });
 context.tidy();
 
-/** Runs one container. @throws {Error} when the program does not exit with 0 */
-export default function perform(task: ContainerTask): ContainerTime | Observation {
+/** Runs one container. @throws {Error} when the program does not exit with 0, or the container started otherwise */
+export default function perform(task: ContainerTask): ContainerTime | Observation | undefined {
   switch (task.kind) {
+    case "prepare":
+      context.prepareAhead(task.spec);
+      return undefined;
     case "time":
       return time(task);
     case "observe":
@@ -42,7 +51,7 @@ export default function perform(task: ContainerTask): ContainerTime | Observatio
         () => context.tidy(),
       );
     default:
-      return task satisfies never;
+      return task.kind satisfies never;
   }
 }
 
@@ -54,12 +63,12 @@ function time(task: ContainerTask): ContainerTime {
   return { result: Number(answered - began), whole: Number(process.hrtime.bigint() - began) };
 }
 
-function run({ spec, run }: ContainerTask): void {
-  const result = runContainer(context, spec, `${data.index}-${run}`, {
+function run({ spec, run, start }: ContainerTask): void {
+  const result = runContainer(context, spec, {
     cancellation: new RunRequest(data.cancellation, run),
     // Nobody asks for it.
     feed: new OutputFeed(run, new RunRequest(data.watch, run), () => undefined),
   });
-  if (result.kind === "ended" && result.outcome === "exited" && result.exitCode === 0) return;
+  if (result.kind === "ended" && result.outcome === "exited" && result.exitCode === 0 && result.start === start) return;
   throw new Error(`the container did not do its work: ${JSON.stringify(result)}`);
 }

@@ -42,7 +42,12 @@ export const weakenings = {
 /** What of a container can be turned off. */
 export type WeakeningName = keyof typeof weakenings;
 
-/** Turns off all that is named, one after the other. @throws {RangeError} for a name that there is not */
+/** Turns off what is named of what comes after the preparation: it gives up capabilities, and nothing else. */
+export function weakenRelease(names: readonly string[], steps: readonly Step[]): readonly Step[] {
+  return names.includes("the dropping of capabilities") ? steps.filter(({ call }) => call !== "capset") : steps;
+}
+
+/** Turns off all that is named of a preparation, one after the other. @throws {RangeError} for a name that there is not */
 export function weaken(names: readonly string[], steps: readonly Step[], slot: SlotFacts): readonly Step[] {
   return names.reduce((weakened, name) => {
     if (!isWeakening(name)) throw new RangeError(`there is no weakening ${name}`);

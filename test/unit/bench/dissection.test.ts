@@ -55,3 +55,14 @@ test("the processes' time goes from the slot's last step to init's end, steps of
     [TOTAL, 800],
   ]);
 });
+
+test("the processes' time of a container that was prepared goes from its release", () => {
+  const { phases, ...observation } = observationAt(1_000n);
+  const [, ...ended] = phases;
+  const released = [{ phase: "files", nanoseconds: 100 } as const, ...ended];
+  const { processes } = dissect({ ...observation, phases: released }, 2);
+  expect([...processes].slice(0, 2)).toEqual([
+    ["launcher: lifetime", 200],
+    ["launcher: namespaces", 100],
+  ]);
+});

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { encodeSteps, readFailure, readResult } from "../../../worker/container/encode.ts";
+import {
+  encodeRest,
+  encodeSteps,
+  type EncodedSteps,
+  readFailure,
+  readResult,
+} from "../../../worker/container/encode.ts";
 import { resultOf, string, words } from "../../../worker/container/plan/arguments.ts";
 import { type Step, writeSteps } from "../../../worker/container/plan/step.ts";
 import { systemCalls } from "../../../worker/linux/system-calls.ts";
@@ -9,14 +15,19 @@ const HEADER = 8;
 const STEP = 72;
 const ADDRESS = 0x10000000n;
 
+/** The launcher's steps, in its order. */
+function stepsIn({ numbers }: EncodedSteps): Step[] {
+  return [...numbers.keys()];
+}
+
 describe("the encoding of a plan", () => {
   it("leaves out what the slot does itself", () => {
     const plan = samplePlan();
     const encoded = encodeSteps(plan.steps);
-    expect(encoded.steps).toEqual(plan.steps.filter((step) => step.actor !== "slot"));
-    encoded.steps.forEach((step, index) => {
-      expect(encoded.bytes.readUInt32LE(HEADER + index * STEP)).toBe(systemCalls[step.call]);
-    });
+    expect(stepsIn(encoded)).toEqual(plan.steps.filter((step) => step.actor !== "slot"));
+    for (const [step, number] of encoded.numbers) {
+      expect(encoded.bytes.readUInt32LE(HEADER + number * STEP)).toBe(systemCalls[step.call]);
+    }
   });
 
   it("passes results of the launcher's steps by reference and descriptors of the slot's by number", () => {
@@ -39,19 +50,22 @@ describe("the encoding of a plan", () => {
     const plan = samplePlan();
     const { inherited } = encodeSteps(plan.steps);
     expect(inherited).toEqual([
+      { kind: "result", step: plan.mounts.shown },
       { kind: "result", step: plan.mounts.root },
+      { kind: "result", step: plan.mounts.scratch },
       { kind: "result", step: plan.temporary[0]?.mount },
       expect.objectContaining({ text: "user namespace" }),
       expect.objectContaining({ text: "worker" }),
+      expect.objectContaining({ text: "socket of the slot" }),
     ]);
   });
 
   it("sends the parent of a fork to its own next step", () => {
-    const plan = samplePlan();
-    const { bytes, steps } = encodeSteps(plan.steps);
+    const encoded = encodeSteps(samplePlan().steps);
+    const [steps, { bytes }] = [stepsIn(encoded), encoded];
     const next = (index: number): number => bytes.readUInt16LE(HEADER + index * STEP + 6);
     const launcherFork = steps.findIndex((step) => step.call === "clone3");
-    expect(steps[next(launcherFork)]).toBe(steps.at(-1));
+    expect(steps[next(launcherFork)]).toMatchObject({ actor: "launcher", call: "exit_group" });
     const initFork = steps.findIndex((step) => step.call === "clone");
     const continued = steps[next(initFork)];
     expect([continued?.actor, continued?.call]).toEqual(["init", "capset"]);
@@ -79,6 +93,27 @@ describe("the encoding of a plan", () => {
     expect(bytes.includes("NAME_999=xxx")).toBe(true);
   });
 
+  it("lets the step that waits go on with the rest, which is behind everything else", () => {
+    const plan = samplePlan();
+    const wait = plan.steps.findIndex((step) => step.control.kind === "go on");
+    const end = plan.steps.findIndex((step) => step.actor === "launcher" && step.call === "exit_group");
+    const begun = encodeSteps(plan.steps.slice(0, end + 1));
+    const rest = encodeRest(begun, plan.steps.slice(end + 1));
+    const waiting = begun.numbers.get(plan.steps[wait] ?? plan.init) ?? 0;
+    const next = begun.bytes.readUInt16LE(HEADER + waiting * STEP + 6);
+    expect(rest.offset).toBe(HEADER + next * STEP);
+    expect(rest.offset).toBeGreaterThanOrEqual(begun.bytes.byteLength);
+    expect(rest.bytes.readUInt32LE(0)).toBe(systemCalls.close);
+    expect(rest.numbers.get(stepsIn(rest)[0] ?? plan.init)).toBe(next);
+  });
+
+  it("refuses a rest that wants a descriptor which nobody has inherited", () => {
+    const begun = encodeSteps([]);
+    const steps: Step[] = [];
+    writeSteps(steps, "init", "exec")("close", { kind: "held", descriptor: 9, text: "late" });
+    expect(() => encodeRest(begun, steps)).toThrow("inherits nothing more");
+  });
+
   it("refuses a struct that names a descriptor nobody has opened yet", () => {
     const steps: Step[] = [];
     const write = writeSteps(steps, "init", "namespaces");
@@ -93,7 +128,7 @@ describe("the encoding of a plan", () => {
     bytes.writeUInt32LE(6, 0);
     bytes.writeUInt32LE(13, 4);
     bytes.writeBigInt64LE(4711n, HEADER + 2 * STEP + 56);
-    expect(readFailure(bytes)).toEqual({ index: 5, errno: 13 });
+    expect(readFailure(bytes)).toEqual({ number: 5, errno: 13 });
     expect(readResult(bytes, 2)).toBe(4711);
   });
 });

@@ -68,7 +68,7 @@ describe("the plan of a container", () => {
     const targets = plan.steps.filter((step) => step.actor === "init" && step.call === "openat2");
     expect(targets.length).toBeGreaterThanOrEqual(3);
     for (const step of targets) {
-      expect(step.arguments[0]).toEqual({ kind: "result", step: plan.mounts.root });
+      expect(step.arguments[0]).toEqual({ kind: "result", step: plan.mounts.shown });
       expect(explainSteps([step])).toContain("RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS");
     }
   });
@@ -81,8 +81,10 @@ describe("the plan of a container", () => {
     ]);
   });
 
-  it("detaches the old root before anything runs", () => {
+  it("detaches the old root before anything runs, and with it what the slot keeps open", () => {
     expect(calls(stepsOf(samplePlan(), "init", "pivot_root"))).toEqual([
+      "move_mount",
+      "move_mount",
       "move_mount",
       "fchdir",
       "pivot_root",
@@ -103,6 +105,7 @@ describe("the plan of a container", () => {
       "lifetime",
       "descriptors",
       "seccomp",
+      "release",
       "accounting",
       "exec",
       "capabilities",

@@ -42,6 +42,7 @@ export const sampleSlot: SlotFacts = {
     { descriptor: { kind: "held", descriptor: 51, text: "top" }, path: "layers/1" },
     { descriptor: { kind: "held", descriptor: 52, text: "base" }, path: "layers/2" },
   ],
+  releaseSocket: { kind: "held", descriptor: 43, text: "socket of the slot" },
   cgroup: { processFiles: ["/cgroup/memory/c/cgroup.procs", "/cgroup/pids/c/cgroup.procs"] },
 };
 

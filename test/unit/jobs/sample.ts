@@ -43,6 +43,7 @@ export function runResult(changes: Partial<RunResult> = {}): RunResult {
       maxRssBytes: 6,
       processesPeak: null,
     },
+    start: "cold",
     endedAtMs: 10,
     timings: { prepareMs: 7, runMs: 8, collectMs: 9 },
     ...changes,

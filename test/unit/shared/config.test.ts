@@ -32,6 +32,7 @@ test("an empty environment is a configuration", () => {
     cpuset: "auto",
     dataDirectory: "/var/lib/longshore",
     slots: availableParallelism(),
+    warmth: { containersMax: 4, idleMs: 300_000 },
     idBase: 1_879_048_192,
     drainMs: 30_000,
     imageLimits: {

@@ -55,11 +55,6 @@ export function filterSystemCalls(steps: Step[], host: HostFacts): void {
   step("seccomp", flags(SECCOMP, "SECCOMP_SET_MODE_FILTER"), 0, { kind: "program", instructions: host.seccomp });
 }
 
-/** Nothing of the worker's stays open but 0, 1 and 2. */
-export function closeDescriptors(steps: Step[]): void {
-  writeSteps(steps, "init", "descriptors")("close_range", 3, { kind: "constant", value: 0xffffffff, text: "~0U" }, 0);
-}
-
 /** Leaves the calling process no other effective and permitted capabilities, and no inheritable ones. */
 export function keepCapabilities(step: StepWriter, kept: readonly Capability[]): void {
   let low = 0;

@@ -37,11 +37,13 @@ export interface SlotFacts {
   readonly worker: HeldDescriptor;
   /**
    * A directory, in the slot's own mount namespace, with the mount
-   * points `root` and `scratch`, and with an empty directory `empty` and an empty file `nothing`.
+   * points `root` and `scratch`, the containers' `dev`, an empty directory `empty` and an empty file `nothing`.
    */
   readonly staging: string;
   /** Topmost first. */
   readonly layers: readonly MountedLayer[];
   /** The container's cgroup. */
   readonly cgroup: CgroupEntry;
+  /** The container's end of the socket by which it is released. */
+  readonly releaseSocket: HeldDescriptor;
 }

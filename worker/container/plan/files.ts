@@ -24,7 +24,7 @@ const unlessThere: Control = { kind: "may fail", errno: constants.errno.EEXIST }
 export function writeFiles(
   steps: Step[],
   spec: ContainerSpec,
-  slot: SlotFacts,
+  slot: Pick<SlotFacts, "idBase">,
   mounts: UnionMount,
 ): DescriptorArgument | undefined {
   // The step of a build starts where its Dockerfile says; the directory is the image's, and keeps its owner.

@@ -1,4 +1,4 @@
-import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MOVE_MOUNT, O, RESOLVE } from "../../linux/constants.ts";
+import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE, RESOLVE } from "../../linux/constants.ts";
 import { flags, NULL, resultOf, string, words } from "./arguments.ts";
 import type { Argument, DescriptorArgument, Step, StepWriter } from "./step.ts";
 
@@ -82,6 +82,22 @@ export function moveTo(step: StepWriter, mount: DescriptorArgument, mountPoint: 
     string(""),
     flags(MOVE_MOUNT, "MOVE_MOUNT_F_EMPTY_PATH", "MOVE_MOUNT_T_EMPTY_PATH"),
   );
+}
+
+const CLONE_OF_DESCRIPTOR: Argument = {
+  kind: "constant",
+  value: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT.AT_EMPTY_PATH,
+  text: "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH",
+};
+
+/** Clones the mount of a directory that is open; returns the step whose result is the clone, detached. */
+export function cloneTree(step: StepWriter, directory: DescriptorArgument): Step {
+  return step("open_tree", directory, string(""), CLONE_OF_DESCRIPTOR);
+}
+
+/** Clones the mount of a directory by its path on the host; returns the step whose result is the clone, detached. */
+export function cloneDirectory(step: StepWriter, path: string): Step {
+  return step("open_tree", HERE, string(path), flags(OPEN_TREE, "OPEN_TREE_CLONE", "OPEN_TREE_CLOEXEC"));
 }
 
 /** Attaches a detached mount at a path of the worker's own. */

@@ -1,8 +1,8 @@
 import { CLONE, INTERFACE, OPEN_TREE, SOCKET } from "../../linux/constants.ts";
-import type { ContainerSpec } from "../spec.ts";
 import { bytes, flags, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
 import { attach, HERE } from "./mounting.ts";
+import type { ContainerShape } from "./shape.ts";
 import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 
 /**
@@ -28,13 +28,13 @@ export function makeNetwork(): Step[] {
  * A container that is to have another network than the one that the slot prepared leaves that one, before it is born.
  * @throws {RangeError} for the host's network outside of an image build
  */
-export function joinNetwork(steps: Step[], spec: ContainerSpec, slot: SlotFacts): void {
-  const network = networkOf(spec, slot);
+export function joinNetwork(steps: Step[], shape: ContainerShape, slot: SlotFacts): void {
+  const network = networkOf(shape, slot);
   if (network === undefined) return;
   writeSteps(steps, "launcher", "network")("setns", network, flags(CLONE, "CLONE_NEWNET"));
 }
 
-function networkOf({ network, build }: ContainerSpec, slot: SlotFacts): DescriptorArgument | undefined {
+function networkOf({ network, build }: ContainerShape, slot: SlotFacts): DescriptorArgument | undefined {
   switch (network?.kind) {
     case undefined:
     case "none":

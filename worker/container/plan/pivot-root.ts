@@ -1,13 +1,19 @@
 import { MNT } from "../../linux/constants.ts";
-import { flags, string } from "./arguments.ts";
+import { flags, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
 import { moveToPath } from "./mounting.ts";
 import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
+import type { UnionMount } from "./union-mount.ts";
 
-/** Attaches the container's root in init's mount namespace, still beside the host's. */
-export function attachRoot(steps: Step[], slot: SlotFacts, root: DescriptorArgument): void {
+/**
+ * Attaches the container's root in init's mount namespace, still beside the host's; and what the slot keeps open for
+ * itself, which goes with the host's root then. A mount that was never attached has the slot wait for a grace period of
+ * the kernel's (RCU) when it is closed, each by itself; one that init has detached, together with all others, does not.
+ */
+export function attachRoot(steps: Step[], slot: SlotFacts, { shown, loose }: UnionMount): void {
   const step = writeSteps(steps, "init", "pivot_root");
-  moveToPath(step, root, `${slot.staging}/root`);
+  moveToPath(step, resultOf(shown), `${slot.staging}/root`);
+  for (const mount of loose) moveToPath(step, resultOf(mount), `${slot.staging}/scratch`);
 }
 
 /**

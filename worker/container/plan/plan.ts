@@ -4,12 +4,12 @@ import { beginAccounting, endPreparation, joinCgroup, type PreparationRooms } fr
 import {
   BUILD_CAPABILITIES,
   boundCapabilities,
-  closeDescriptors,
+  type Capability,
   enterUserNamespace,
   filterSystemCalls,
   forgetPrivileges,
 } from "./credentials.ts";
-import { makeDevices } from "./devices.ts";
+import { attachDevices } from "./devices.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
 import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
@@ -18,24 +18,37 @@ import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
+import type { ContainerShape } from "./shape.ts";
 import type { DescriptorArgument, Step } from "./step.ts";
 import { attachTemporary, makeTemporary, type TemporaryMount } from "./temporary.ts";
 import { mountUnion, type UnionMount } from "./union-mount.ts";
 import { attachVolumes, openVolumes, type Volume } from "./volumes.ts";
+import { awaitRelease, closeDescriptors, closeReleaseSocket } from "./waiting.ts";
 
-/** Everything that will happen for one container. */
-export interface Plan {
+/** What happens before a container is known for more than its shape; at its end init waits. */
+export interface Preparation {
   readonly steps: readonly Step[];
   /** The mounts that the slot reads from when the container has ended. */
   readonly mounts: UnionMount;
-  /** Where the job's files are, whatever a program puts in its place; undefined where there is nothing to write to. */
-  readonly workingDirectory: DescriptorArgument | undefined;
   /** The other file systems that the container can write to. */
   readonly temporary: readonly TemporaryMount[];
   /** The host's directories in it. */
   readonly volumes: readonly Volume[];
   /** The step that makes init; its result is init's process id, as the worker sees it. */
   readonly init: Step;
+  readonly rooms: Pick<PreparationRooms, "joined">;
+}
+
+/** What happens from then on. */
+export interface Release {
+  readonly steps: readonly Step[];
+  /** Where the job's files are, whatever a program puts in its place; undefined where there is nothing to write to. */
+  readonly workingDirectory: DescriptorArgument | undefined;
+  readonly rooms: Omit<PreparationRooms, "joined"> & EndingRooms;
+}
+
+/** Everything that happens for one container. */
+export interface Plan extends Preparation, Release {
   /** Where init leaves what the slot reports. */
   readonly rooms: PreparationRooms & EndingRooms;
 }
@@ -48,55 +61,83 @@ export interface Plan {
  * @param host what was found out about the machine at start
  */
 export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFacts): Plan {
+  const preparation = planPreparation(spec, slot, host);
+  return joinPlans(preparation, planRelease(spec, slot, preparation));
+}
+
+/** A preparation and what it was released for, as one. */
+export function joinPlans(preparation: Preparation, release: Release): Plan {
+  return {
+    ...preparation,
+    ...release,
+    steps: [...preparation.steps, ...release.steps],
+    rooms: { ...preparation.rooms, ...release.rooms },
+  };
+}
+
+/** The part of a plan that any container of this shape has. */
+export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: HostFacts): Preparation {
   const steps: Step[] = [];
 
   // The slot: what must be there before, and can be read afterwards.
-  const mounts = mountUnion(steps, spec, slot, host);
-  const temporary = makeTemporary(steps, spec, mounts);
-  const workingDirectory = writeFiles(steps, spec, slot, mounts);
-  const volumes = openVolumes(steps, spec, slot);
+  const mounts = mountUnion(steps, shape, slot, host);
+  const temporary = makeTemporary(steps, shape, mounts);
+  const volumes = openVolumes(steps, shape, slot);
 
   // The launcher, then init with the host's root still in sight.
-  joinNetwork(steps, spec, slot);
+  joinNetwork(steps, shape, slot);
   const init = enterNamespaces(steps, slot);
   joinCgroup(steps, slot);
-  const beginning = beginAccounting(steps);
+  const rooms = beginAccounting(steps);
   nameHost(steps);
-  const root = resultOf(mounts.root);
-  attachRoot(steps, slot, root);
+  const root = resultOf(mounts.shown);
+  attachRoot(steps, slot, mounts);
   mountProc(steps, root, slot, host);
-  makeDevices(steps, root);
+  attachDevices(steps, root, slot);
   attachTemporary(steps, root, temporary);
   attachVolumes(steps, root, volumes);
-  if (spec.network?.kind === "host") mountResolverConfiguration(steps, root);
+  if (shape.network?.kind === "host") mountResolverConfiguration(steps, root);
   pivotRoot(steps, root);
 
-  // init gives up what it could do outside.
+  // init gives up what it could do outside, and waits.
   enterUserNamespace(steps, slot);
-  const capabilities = spec.build === undefined ? [] : BUILD_CAPABILITIES;
-  boundCapabilities(steps, capabilities);
+  boundCapabilities(steps, capabilitiesOf(shape));
   dieWithWorker(steps, slot);
-  closeDescriptors(steps);
+  closeDescriptors(steps, slot);
   filterSystemCalls(steps, host);
+  awaitRelease(steps);
+
+  // The launcher, once it has made init.
+  leaveLauncher(steps);
+  return { steps, mounts, temporary, volumes, init, rooms };
+}
+
+/** The part of a plan that depends on the job: what a container is released for that was prepared for its shape. */
+export function planRelease(
+  spec: ContainerSpec,
+  slot: Pick<SlotFacts, "idBase">,
+  { mounts }: Pick<Preparation, "mounts">,
+): Release {
+  const steps: Step[] = [];
+  const workingDirectory = writeFiles(steps, spec, slot, mounts);
+
+  // init.
+  closeReleaseSocket(steps);
   const preparation = endPreparation(steps);
 
   // The payload.
   const payload = forkPayload(steps);
   limitResources(steps, spec.limits);
-  becomeUser(steps, spec.user, capabilities);
+  becomeUser(steps, spec.user, capabilitiesOf(spec));
   executeCommand(steps, spec);
 
-  // init again, then the launcher again: each goes on where the process it made left off.
+  // init again: it goes on where it made the payload.
   forgetPrivileges(steps);
   const ending = awaitPayload(steps, payload);
-  leaveLauncher(steps);
-  return {
-    steps,
-    mounts,
-    workingDirectory,
-    temporary,
-    volumes,
-    init,
-    rooms: { ...beginning, ...preparation, ...ending },
-  };
+  return { steps, workingDirectory, rooms: { ...preparation, ...ending } };
+}
+
+/** What root inside keeps. */
+function capabilitiesOf({ build }: Pick<ContainerShape, "build">): readonly Capability[] {
+  return build === undefined ? [] : BUILD_CAPABILITIES;
 }

@@ -1,6 +1,9 @@
 /**
  * A plan is the container as data: every system call that makes it, in order, before any of them is made.
  *
+ * It has two parts. The preparation knows nothing of a job but the shape of its container, and ends where init waits;
+ * the release is what the job adds.
+ *
  * Four processes execute it, one after the other:
  *
  *   slot      the worker's thread, by itself: what must outlive the container (its root is read after its death)
@@ -35,6 +38,7 @@ export type Purpose =
   | "capabilities"
   | "seccomp"
   | "descriptors"
+  | "release"
   | "accounting"
   | "limits"
   | "exec";
@@ -59,8 +63,15 @@ export type Argument =
   | { readonly kind: "room"; readonly length: number; readonly text: string }
   | DescriptorArgument;
 
-/** A word of a struct: a value, a descriptor, or a descriptor in the lower half and a value in the upper. */
-export type Word = number | bigint | DescriptorArgument | { readonly low: DescriptorArgument; readonly high: number };
+/** A word of a struct. */
+export type Word =
+  | number
+  | bigint
+  | DescriptorArgument
+  /** A descriptor in the lower half and a value in the upper. */
+  | { readonly low: DescriptorArgument; readonly high: number }
+  /** A pointer to what has a place in memory. */
+  | { readonly addressOf: Argument };
 
 /** A descriptor that is known only when the plan is executed. */
 export type DescriptorArgument =
@@ -80,7 +91,9 @@ export type Control =
   /** Makes the next actor, which goes on here; this one goes on at the first step of `parent` after it. */
   | { readonly kind: "fork" }
   /** Repeated until it returns the result of `step`. */
-  | { readonly kind: "until"; readonly step: Step };
+  | { readonly kind: "until"; readonly step: Step }
+  /** The last of a preparation: whoever makes it goes on with the first step of the release. */
+  | { readonly kind: "go on" };
 
 /** One system call of a plan. */
 export interface Step {

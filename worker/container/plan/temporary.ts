@@ -1,6 +1,6 @@
-import type { ContainerSpec } from "../spec.ts";
 import { resultOf } from "./arguments.ts";
 import { attach, mountTmpfs } from "./mounting.ts";
+import type { ContainerShape } from "./shape.ts";
 import { type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 import type { UnionMount } from "./union-mount.ts";
 
@@ -19,14 +19,14 @@ export interface TemporaryMount {
  * /dev/shm, and under a read-only root /tmp and /work. All of it is memory: bounded by its size, charged to the
  * container's cgroup, gone with the container. The slot makes them, so that it can tell afterwards whether one is full.
  */
-export function makeTemporary(steps: Step[], spec: ContainerSpec, union: UnionMount): TemporaryMount[] {
+export function makeTemporary(steps: Step[], shape: ContainerShape, union: UnionMount): TemporaryMount[] {
   const step = writeSteps(steps, "slot", "temporary file systems");
   const make = (path: string): TemporaryMount => ({
-    mount: mountTmpfs(step, { sizeBytes: spec.limits.diskBytes, mode: STICKY }),
+    mount: mountTmpfs(step, { sizeBytes: shape.limits.diskBytes, mode: STICKY }),
     path,
   });
-  if (spec.rootfs === "writable") return [make("dev/shm")];
-  return [make("dev/shm"), make("tmp"), { mount: union.scratch, path: "work" }];
+  const shared = make("dev/shm");
+  return union.work === undefined ? [shared] : [shared, make("tmp"), { mount: union.work, path: "work" }];
 }
 
 /** init attaches them. */

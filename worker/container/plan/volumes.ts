@@ -1,8 +1,9 @@
-import { AT, MOUNT_ATTR, OPEN_TREE } from "../../linux/constants.ts";
-import type { ContainerSpec, VolumeMount } from "../spec.ts";
+import { AT, MOUNT_ATTR } from "../../linux/constants.ts";
+import type { VolumeMount } from "../spec.ts";
 import { flags, resultOf, string, words } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
-import { HERE, moveTo, within, withoutSymlinks } from "./mounting.ts";
+import { cloneTree, HERE, moveTo, within, withoutSymlinks } from "./mounting.ts";
+import type { ContainerShape } from "./shape.ts";
 import { type Argument, type DescriptorArgument, type Step, writeSteps } from "./step.ts";
 
 /** A directory of the host on its way into a container. */
@@ -20,23 +21,17 @@ export interface Volume extends VolumeMount {
  * Programs may be executed from a volume: where tools or builds are kept between jobs, that is what it is for, and it
  * gives nothing that a program could not write into its own root and execute there.
  */
-export function openVolumes(steps: Step[], { volumes = [] }: ContainerSpec, slot: SlotFacts): Volume[] {
+export function openVolumes(steps: Step[], { volumes = [] }: ContainerShape, slot: SlotFacts): Volume[] {
   const step = writeSteps(steps, "slot", "volumes");
   return volumes.map((volume) => {
     const open = withoutSymlinks(["O_PATH", "O_DIRECTORY", "O_CLOEXEC"]);
     const directory = step("openat2", HERE, string(volume.source), ...open);
-    const tree = step("open_tree", resultOf(directory), string(""), CLONE_OF_DESCRIPTOR);
+    const tree = cloneTree(step, resultOf(directory));
     const change = attributesOf(volume, slot);
     step("mount_setattr", resultOf(tree), string(""), flags(AT, "AT_EMPTY_PATH"), change, 32);
     return { ...volume, directory, tree };
   });
 }
-
-const CLONE_OF_DESCRIPTOR: Argument = {
-  kind: "constant",
-  value: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT.AT_EMPTY_PATH,
-  text: "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH",
-};
 
 /** struct mount_attr: attr_set, attr_clr, propagation, userns_fd. */
 function attributesOf({ mode }: VolumeMount, slot: SlotFacts): Argument {

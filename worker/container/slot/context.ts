@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
+import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../../cgroup/cgroup.ts";
 import { CLONE, MS } from "../../linux/constants.ts";
 import { cString, mustCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
@@ -8,12 +8,19 @@ import { openProcess } from "../../linux/process.ts";
 import { prepareInitLayer } from "../init-layer.ts";
 import type { HeldDescriptor, HostFacts, MountedLayer, SlotFacts } from "../plan/facts.ts";
 import { SlotSteps } from "../interpret.ts";
+import { makeDevices } from "../plan/devices.ts";
 import { makeNetwork } from "../plan/network.ts";
+import type { ContainerShape } from "../plan/shape.ts";
+import type { Step } from "../plan/step.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
-import type { Layer } from "../spec.ts";
+import type { ContainerSpec, Layer, SetupFailure } from "../spec.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
+import { PreparedContainer } from "./prepared-container.ts";
+import { failureOf } from "./setup-failure.ts";
+import { monotonicMs } from "./usage.ts";
 import { openUserNamespace } from "./user-namespace.ts";
+import { WaitingContainers, type WarmthOptions } from "./waiting-containers.ts";
 
 /** A writable layer that a run left to later ones of its slot. */
 export interface KeptLayer {
@@ -23,30 +30,59 @@ export interface KeptLayer {
   readonly mount: number;
 }
 
+/** What a slot's thread makes its context from; see `SlotOptions`. */
+export interface SlotContextOptions {
+  readonly index: number;
+  readonly idBase: number;
+  readonly dataDirectory: string;
+  readonly host: HostFacts;
+  readonly cgroups: CgroupHierarchy;
+  readonly warmth: WarmthOptions;
+}
+
+/** What a slot has prepared. Plain data. */
+export interface Stock {
+  /** Containers that wait. */
+  readonly waiting: number;
+  /** Whether another should be prepared. */
+  readonly next: "more" | "enough";
+}
+
+/** What the names of the cgroups of a slot's containers begin with; a number follows. */
+export function containerPrefix(index: number): string {
+  return `${index}-`;
+}
+
 /**
  * What a slot has for as long as it lives: a mount namespace of its own (whatever it mounts is seen nowhere else and
  * goes with its thread), a user namespace, and the layers it has used, mapped to its range of ids.
  */
 export class SlotContext implements Disposable {
+  readonly #index: number;
   readonly idBase: number;
   readonly staging: string;
   readonly host: HostFacts;
-  readonly cgroups: CgroupHierarchy;
   readonly userNamespace: HeldDescriptor;
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
+  /** Descriptor of /dev/null. */
+  readonly nothing: number;
   readonly #resources = new DisposableStack();
   readonly #layers: MountedLayers;
   readonly #merged: MergedLayers;
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
+  readonly #cgroups: CgroupHierarchy;
+  readonly #waiting: WaitingContainers<PreparedContainer>;
   #ended = new DisposableStack();
   #network: "unused" | "used" = "used";
+  #containers = 0;
 
-  constructor(options: { idBase: number; dataDirectory: string; host: HostFacts; cgroups: CgroupHierarchy }) {
+  constructor(options: SlotContextOptions) {
+    this.#index = options.index;
     this.idBase = options.idBase;
     this.host = options.host;
-    this.cgroups = options.cgroups;
+    this.#cgroups = options.cgroups;
     this.#initLayer = prepareInitLayer(options.dataDirectory);
     this.staging = join(options.dataDirectory, "staging");
     this.#makeMountNamespace();
@@ -55,13 +91,15 @@ export class SlotContext implements Disposable {
       new MountedLayers(this.staging, options.host.overlay, this.userNamespace.descriptor),
     );
     this.#merged = this.#resources.use(new MergedLayers());
+    this.#waiting = new WaitingContainers(options.warmth, (shape, container) => this.#isCurrent(shape, container));
     // The thread has not made a network of its own yet.
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.worker = this.#hold(openProcess(process.pid), "worker");
+    this.nothing = this.#resources.adopt(openSync("/dev/null", "r+"), closeSync);
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
-  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup"> {
+  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup" | "releaseSocket"> {
     const { idBase, userNamespace, worker, hostNetwork, staging } = this;
     return { idBase, userNamespace, worker, hostNetwork, staging, layers: this.#mountedLayers(layers) };
   }
@@ -78,13 +116,48 @@ export class SlotContext implements Disposable {
   }
 
   /**
-   * Begins a container: takes away what is left of the last one, and gives it a network of its own.
-   * @returns what is to be disposed of when the container has ended and been reported
+   * Begins a run: takes away what is left of the last one.
+   * @returns what is to be disposed of when this one has ended and been reported
    */
   begin(): DisposableStack {
-    this.tidy();
-    this.#network = "used";
+    this.#takeAway();
     return this.#ended;
+  }
+
+  /**
+   * A container for a spec, with a network of its own: one that waits for such a spec, or a new one.
+   * @param isCanceled see {@link PreparedContainer.prepare}
+   * @throws {SystemCallError}
+   */
+  prepare(spec: ContainerSpec, isCanceled: () => boolean): PreparedContainer | SetupFailure {
+    const waiting = this.#waiting.take(spec, monotonicMs());
+    if (waiting !== undefined) return waiting;
+    this.#useNetwork();
+    return PreparedContainer.prepare(this, spec, isCanceled);
+  }
+
+  /**
+   * Prepares one container for a run that is likely to come. Where that fails, the run has its own made, and fails of the
+   * same.
+   * @param announced a spec that is known to come
+   */
+  prepareAhead(announced?: ContainerSpec): Stock {
+    const demand = announced && this.#waiting.demandFor(announced, monotonicMs());
+    const next = this.#waiting.refill((shape, limits) => {
+      this.#useNetwork();
+      return prepareWaiting(this, shape, limits);
+    }, demand);
+    return { waiting: this.#waiting.count, next };
+  }
+
+  /** Lets go of all containers that wait. */
+  dropWaiting(): void {
+    this.#waiting.clear();
+  }
+
+  /** Makes the cgroup of a container, without limits yet. */
+  createCgroup(): Cgroup {
+    return this.#cgroups.create(`${containerPrefix(this.#index)}${++this.#containers}`);
   }
 
   /**
@@ -93,16 +166,11 @@ export class SlotContext implements Disposable {
    * @throws {SystemCallError}
    */
   tidy(): void {
-    const ended = this.#ended;
-    this.#ended = new DisposableStack();
-    ended.dispose();
+    this.#takeAway();
+    this.#waiting.tidy(monotonicMs());
     this.#merged.tidy();
     this.#layers.tidy();
-    if (this.#network === "unused") return;
-    using steps = new SlotSteps();
-    const failure = steps.execute(makeNetwork());
-    if (failure !== undefined) throw new SystemCallError(failure.step.call, failure.errno);
-    this.#network = "unused";
+    this.#haveNetwork();
   }
 
   /**
@@ -110,8 +178,8 @@ export class SlotContext implements Disposable {
    * @returns a descriptor, which the caller closes
    */
   openNetwork(): number {
-    this.tidy();
-    this.#network = "used";
+    this.#takeAway();
+    this.#useNetwork();
     return openSync("/proc/thread-self/ns/net", "r");
   }
 
@@ -144,6 +212,7 @@ export class SlotContext implements Disposable {
 
   [Symbol.dispose](): void {
     this.#ended.dispose();
+    this.#waiting.clear();
     for (const name of [...this.#kept.keys()]) this.release(name);
     this.#resources.dispose();
   }
@@ -158,9 +227,39 @@ export class SlotContext implements Disposable {
     const [none, root, staging, tmpfs] = [cString("none"), cString("/"), cString(this.staging), cString("tmpfs")];
     mustCall("mount", none, root, 0, MS.MS_REC | MS.MS_PRIVATE, 0);
     mustCall("mount", tmpfs, staging, tmpfs, MS.MS_NOSUID | MS.MS_NODEV, 0);
-    for (const name of ["root", "scratch", "layers", "kept"]) mkdirSync(join(this.staging, name), { mode: 0o755 });
+    for (const name of ["root", "scratch", "dev", "layers", "kept"])
+      mkdirSync(join(this.staging, name), { mode: 0o755 });
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
     writeFileSync(join(this.staging, "nothing"), "", { mode: 0o444 });
+    executeSteps(makeDevices(this.staging));
+  }
+
+  #takeAway(): void {
+    const ended = this.#ended;
+    this.#ended = new DisposableStack();
+    ended.dispose();
+  }
+
+  #haveNetwork(): void {
+    if (this.#network === "unused") return;
+    executeSteps(makeNetwork());
+    this.#network = "unused";
+  }
+
+  /** What is launched from here on is born in a network that is nobody else's. */
+  #useNetwork(): void {
+    this.#haveNetwork();
+    this.#network = "used";
+  }
+
+  /** An image may have been removed since the container was prepared, and perhaps pulled again. */
+  #isCurrent({ layers }: ContainerShape, container: PreparedContainer): boolean {
+    try {
+      const current = this.#mountedLayers(layers);
+      return current.every((layer, index) => layer === container.layers[index]);
+    } catch {
+      return false;
+    }
   }
 
   #keptLayer(name: string): KeptLayer {
@@ -171,5 +270,33 @@ export class SlotContext implements Disposable {
 
   #hold(descriptor: number, text: string): HeldDescriptor {
     return { kind: "held", descriptor: this.#resources.adopt(descriptor, closeSync), text };
+  }
+}
+
+/** Makes steps that leave no descriptor open. @throws {SystemCallError} */
+function executeSteps(steps: readonly Step[]): void {
+  using slotSteps = new SlotSteps();
+  const failure = slotSteps.execute(steps);
+  if (failure !== undefined) throw new SystemCallError(failure.step.call, failure.errno);
+}
+
+/** A container that is ready, or on its way, with the limits that its run will probably have; undefined if it fails. */
+function prepareWaiting(
+  context: SlotContext,
+  shape: ContainerShape,
+  limits: CgroupLimits,
+): PreparedContainer | undefined {
+  using resources = new DisposableStack();
+  try {
+    const container = PreparedContainer.prepare(context, shape, () => false);
+    if (!(container instanceof PreparedContainer)) return undefined;
+    resources.use(container);
+    container.cgroup.limit(limits);
+    if (!container.isWaiting()) return undefined;
+    resources.move();
+    return container;
+  } catch (error) {
+    failureOf("slot", error);
+    return undefined;
   }
 }

@@ -1,14 +1,12 @@
 import { closeSync, fchownSync, openSync } from "node:fs";
-import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { openSealedFile } from "../../linux/memory-file.ts";
-import { Pipe } from "../../linux/pipe.ts";
-import { ChildProcess, reap } from "../../linux/process.ts";
-import type { SlotSteps, StepFailure } from "../interpret.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Release } from "../plan/plan.ts";
+import { ChildProcess } from "../../linux/process.ts";
 import type { ContainerSpec, OutputStream } from "../spec.ts";
 import type { SlotContext } from "./context.ts";
-import { type Inspection, Launch } from "./launcher.ts";
+import type { Inspection } from "./launcher.ts";
 import type { OutputFeed } from "./output-feed.ts";
+import type { LaunchFailure, PreparedContainer } from "./prepared-container.ts";
 import type { RunRequest } from "./run-request.ts";
 import { OutputCollector } from "./streams.ts";
 import { type EndedBy, supervise } from "./supervise.ts";
@@ -33,21 +31,16 @@ export interface Execution {
   readonly killedAtMs: number | undefined;
 }
 
-/** A plan that failed before there was a container. */
-export type LaunchFailure = { readonly kind: "not launched" } & StepFailure;
-
-/** Launches a plan whose slot steps are done, and stays with the container until every process of it is dead. */
+/** Releases a container whose slot steps are done, and stays with it until every process of it is dead. */
 export function execute(
-  context: SlotContext,
+  context: Pick<SlotContext, "idBase">,
   spec: ContainerSpec,
-  plan: Plan,
-  slotSteps: SlotSteps,
-  cgroup: Cgroup,
+  prepared: PreparedContainer,
+  release: Release,
   { cancellation, feed }: MainThread,
 ): Execution | LaunchFailure {
   using resources = new DisposableStack();
-  const stdout = resources.use(Pipe.open());
-  const stderr = resources.use(Pipe.open());
+  const { stdout, stderr } = prepared;
   // The program may open /dev/stdout anew, which is checked against the pipe's owner.
   for (const pipe of [stdout, stderr]) {
     fchownSync(pipe.writeEnd, context.idBase + spec.user.uid, context.idBase + spec.user.gid);
@@ -57,20 +50,11 @@ export function execute(
   const stdin = given.stdin ?? openStdin(spec.stdin);
   if (given.stdin === undefined) resources.adopt(stdin, closeSync);
 
-  const streams = { stdin, stdout: given.stdout ?? stdout.writeEnd, stderr: stderr.writeEnd };
-  const launch = resources.use(new Launch(plan.steps, streams, slotSteps));
-  tracePhase("spawn");
-  stdout.closeWriteEnd();
-  stderr.closeWriteEnd();
-  reap(launch.pid);
+  prepared.release(release.steps, stdin, given.stdout);
+  tracePhase("release");
+  const init = prepared.awaitInit();
+  if (!(init instanceof ChildProcess)) return init;
   tracePhase("launcher");
-
-  const launched = launch.inspect();
-  const initPid = launched.result(plan.init);
-  if (initPid === 0) {
-    return { kind: "not launched", step: launched.failure?.step ?? plan.init, errno: launched.failure?.errno ?? 0 };
-  }
-  const init = resources.use(new ChildProcess(initPid));
 
   const collectors = {
     stdout: new OutputCollector(stdout.readEnd, {
@@ -92,14 +76,14 @@ export function execute(
     init,
     stdout: { descriptor: stdout.readEnd, collector: collectors.stdout },
     stderr: { descriptor: stderr.readEnd, collector: collectors.stderr },
-    cgroup,
+    cgroup: prepared.cgroup,
     limits: spec.limits,
     cancellation,
     feed,
     beforeKill: () => {
       killedAtMs = monotonicMs();
       // A process killed together with init is never waited for, so nothing else tells how large it was.
-      peakRssBytes = peakRssOfPayload(initPid);
+      peakRssBytes = peakRssOfPayload(init.pid);
     },
   });
   tracePhase("supervise");
@@ -107,7 +91,7 @@ export function execute(
   return {
     kind: "executed",
     endedBy,
-    inspection: launch.inspect(),
+    inspection: prepared.inspect(),
     stdout: collectors.stdout.result(),
     stderr: collectors.stderr.result(),
     maxRssBytes,

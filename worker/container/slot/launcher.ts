@@ -2,7 +2,7 @@ import { closeSync, readSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openMemoryFile } from "../../linux/memory-file.ts";
 import { spawn } from "../../linux/spawn.ts";
-import { encodeSteps, type EncodedPlan, readClock, readFailure, readResult } from "../encode.ts";
+import { encodeRest, encodeSteps, type EncodedSteps, readClock, readFailure, readResult } from "../encode.ts";
 import type { SlotSteps } from "../interpret.ts";
 import type { Argument, Step } from "../plan/step.ts";
 
@@ -15,22 +15,26 @@ export interface StandardStreams {
   readonly stderr: number;
 }
 
+/** What there is to know of encoded steps when they are written: where they are, and where they leave what. */
+type EncodedPart = Pick<EncodedSteps, "end" | "numbers" | "rooms">;
+
 /** A plan being executed by the launcher and its children: what the slot and they share. */
 export class Launch implements Disposable {
   readonly pid: number;
   readonly #memoryFile: number;
-  readonly #encoded: EncodedPlan;
+  /** The beginning of the plan, and what it goes on with; their bytes are in the memory file. */
+  readonly #parts: EncodedPart[] = [];
 
   /**
    * Spawns the launcher with the steps of `steps` that are not the slot's.
    * @throws {SystemCallError}
    */
   constructor(steps: readonly Step[], streams: StandardStreams, slotSteps: SlotSteps) {
-    this.#encoded = encodeSteps(steps);
+    const encoded = encodeSteps(steps);
     this.#memoryFile = openMemoryFile("plan");
     try {
-      writeSync(this.#memoryFile, this.#encoded.bytes);
-      const inherited = this.#encoded.inherited.map((argument) => slotSteps.descriptor(argument));
+      this.#add(encoded);
+      const inherited = encoded.inherited.map((argument) => slotSteps.descriptor(argument));
       this.pid = spawn(
         LAUNCHER,
         [streams.stdin, streams.stdout, streams.stderr, this.#memoryFile, ...inherited],
@@ -42,49 +46,70 @@ export class Launch implements Disposable {
     }
   }
 
+  /** Lays down what the plan goes on with after the step that waits, before what it waits for comes. */
+  addSteps(steps: readonly Step[]): void {
+    const [begun] = this.#parts;
+    if (begun === undefined) throw new Error("nothing has begun that could go on");
+    this.#add(encodeRest(begun, steps));
+  }
+
   /** What has come of the plan so far. */
   inspect(): Inspection {
-    readSync(this.#memoryFile, this.#encoded.bytes, 0, this.#encoded.bytes.byteLength, 0);
-    return new Inspection(this.#encoded);
+    const memory = Buffer.allocUnsafeSlow(Math.max(...this.#parts.map(({ end }) => end)));
+    readSync(this.#memoryFile, memory, 0, memory.byteLength, 0);
+    return new Inspection(memory, this.#parts);
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#memoryFile);
   }
+
+  #add({ bytes, offset, end, numbers, rooms }: EncodedSteps): void {
+    this.#parts.push({ end, numbers, rooms });
+    writeSync(this.#memoryFile, bytes, 0, bytes.byteLength, offset);
+  }
 }
 
 /** A plan's memory as it was at one moment. */
 export class Inspection {
-  readonly #encoded: EncodedPlan;
+  readonly #memory: Buffer;
+  readonly #parts: readonly EncodedPart[];
 
-  constructor(encoded: EncodedPlan) {
-    this.#encoded = encoded;
+  constructor(memory: Buffer, parts: readonly EncodedPart[]) {
+    this.#memory = memory;
+    this.#parts = parts;
   }
 
   /** The step that failed first, and why. */
   get failure(): { readonly step: Step; readonly errno: number } | undefined {
-    const failure = readFailure(this.#encoded.bytes);
-    const step = failure && this.#encoded.steps[failure.index];
-    return failure && step && { step, errno: failure.errno };
+    const failure = readFailure(this.#memory);
+    if (failure === undefined) return undefined;
+    const [step] = this.#numbers().find(([, number]) => number === failure.number) ?? [];
+    return step && { step, errno: failure.errno };
   }
 
   /** What a step returned; 0 when it has not been made. */
   result(step: Step): number {
-    return readResult(this.#encoded.bytes, this.#encoded.steps.indexOf(step));
+    const number = this.#parts.map(({ numbers }) => numbers.get(step)).find((found) => found !== undefined);
+    if (number === undefined) throw new RangeError("this step is not part of the plan");
+    return readResult(this.#memory, number);
   }
 
   /** The steps in the launcher's order with the time-stamp counter when each returned, 0 when it has not. */
   clocks(): { readonly step: Step; readonly clock: bigint }[] {
-    return this.#encoded.steps.map((step, index) => ({ step, clock: readClock(this.#encoded.bytes, index) }));
+    return this.#numbers().map(([step, number]) => ({ step, clock: readClock(this.#memory, number) }));
   }
 
   /** What a call left in its room. */
   room(room: Argument): DataView {
-    const offset = this.#encoded.rooms.get(room);
+    const offset = this.#parts.map(({ rooms }) => rooms.get(room)).find((found) => found !== undefined);
     if (offset === undefined || typeof room !== "object" || room.kind !== "room") {
       throw new RangeError("this room is not part of the plan");
     }
-    const { bytes } = this.#encoded;
-    return new DataView(bytes.buffer, bytes.byteOffset + offset, room.length);
+    return new DataView(this.#memory.buffer, this.#memory.byteOffset + offset, room.length);
+  }
+
+  #numbers(): (readonly [Step, number])[] {
+    return this.#parts.flatMap(({ numbers }) => [...numbers]);
   }
 }

@@ -10,8 +10,8 @@ import { makeDirectory, setDescriptorOwner } from "../../linux/files.ts";
 import { cString } from "../../linux/libc.ts";
 import { openBelow } from "../../linux/open.ts";
 import type { SlotSteps } from "../interpret.ts";
-import type { Plan } from "../plan/plan.ts";
-import type { ContainerSpec } from "../spec.ts";
+import type { Preparation } from "../plan/plan.ts";
+import type { ContainerShape } from "../plan/shape.ts";
 import { fillVolume } from "./fill-volume.ts";
 
 /**
@@ -19,11 +19,16 @@ import { fillVolume } from "./fill-volume.ts";
  * @param idBase the host's id of the container's root
  * @throws {SystemCallError} where something in the image is in the way
  */
-export function makeMountPoints(spec: ContainerSpec, plan: Plan, slotSteps: SlotSteps, idBase: number): void {
+export function makeMountPoints(
+  { rootfs }: ContainerShape,
+  plan: Preparation,
+  slotSteps: SlotSteps,
+  idBase: number,
+): void {
   for (const { at } of plan.volumes) {
     const path = at.split("/").slice(1);
-    const isInScratch = spec.rootfs === "readonly" && path[0] === "work";
-    if (spec.rootfs === "readonly" && !isInScratch) continue;
+    const isInScratch = rootfs === "readonly" && path[0] === "work";
+    if (rootfs === "readonly" && !isInScratch) continue;
     const step = isInScratch ? plan.mounts.scratch : plan.mounts.root;
     makeDirectories(slotSteps.descriptor({ kind: "result", step }), isInScratch ? path.slice(1) : path, idBase);
   }
@@ -35,7 +40,7 @@ export function makeMountPoints(spec: ContainerSpec, plan: Plan, slotSteps: Slot
  * @param isCanceled asked for every file: once it says so, the copying is given up
  * @throws {NodeJS.ErrnoException | SystemCallError}
  */
-export function fillVolumes(plan: Plan, slotSteps: SlotSteps, idBase: number, isCanceled: () => boolean): void {
+export function fillVolumes(plan: Preparation, slotSteps: SlotSteps, idBase: number, isCanceled: () => boolean): void {
   for (const { directory, at, whenEmpty } of plan.volumes) {
     if (whenEmpty === "leave") continue;
     const root = slotSteps.descriptor({ kind: "result", step: plan.mounts.root });

@@ -1,66 +1,58 @@
 /**
  * One container, from a spec to a result, in straight-line synchronous code.
  *
- *   cgroup ─▶ plan ─▶ slot's own steps ─▶ launcher ──▶ supervise ──▶ collect ──▶ result, then tidy
- *                                            └▶ init ─▶ payload
+ *   prepare (prepared-container.ts) ─▶ limits, files ─▶ release ──▶ supervise ──▶ collect ──▶ result, then tidy
+ *              └▶ launcher ─▶ init ─────── waits ─────────┴▶ payload
  *
  * The launcher ends as soon as it has made init, which is then a child of the worker: the slot waits for init only.
  * When init is dead, every process of the container is (pid_namespaces(7)), so what is read afterwards stands still.
  */
-import { errnoName, SystemCallError } from "../../linux/errno.ts";
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import { SlotSteps, type StepFailure } from "../interpret.ts";
-import { type Plan, planContainer } from "../plan/plan.ts";
-import type { ContainerResult, ContainerSpec, RunResult, SetupFailure } from "../spec.ts";
+import type { SlotSteps } from "../interpret.ts";
+import { joinPlans, type Plan, planRelease } from "../plan/plan.ts";
+import type { ContainerResult, ContainerSpec, RunResult } from "../spec.ts";
 import { collectOutputs, type OutputTree } from "./collect.ts";
 import type { SlotContext } from "./context.ts";
 import { commandFailure, decideOutcome, describeEnding, findInterruption, isFull, readEnding } from "./ending.ts";
 import { execute, type Execution, type MainThread } from "./execute.ts";
+import { PreparedContainer } from "./prepared-container.ts";
 import type { RunRequest } from "./run-request.ts";
+import { failureOf, setupFailure } from "./setup-failure.ts";
 import { traceExecution, tracePhase } from "./trace.ts";
-import { fillVolumes, makeMountPoints } from "./prepare-volumes.ts";
 import { accountFor, monotonicMs, readTimes } from "./usage.ts";
 
 /**
  * Runs one container to its end. What is left of it (mounts, cgroup) the context takes away when it tidies up.
- *
- * @param name unique among the worker's containers; names the cgroup
  */
-export function runContainer(
-  context: SlotContext,
-  spec: ContainerSpec,
-  name: string,
-  mainThread: MainThread,
-): ContainerResult {
+export function runContainer(context: SlotContext, spec: ContainerSpec, mainThread: MainThread): ContainerResult {
   const { cancellation } = mainThread;
   const beganMs = monotonicMs();
   try {
     const resources = context.begin();
-    const cgroup = resources.use(context.cgroups.create(name, spec.limits));
-    tracePhase("cgroup");
-    const plan = planContainer(spec, { ...context.facts(spec.layers), cgroup: cgroup.entry }, context.host);
-    tracePhase("plan");
-    const slotSteps = resources.use(new SlotSteps());
-    const failure = slotSteps.execute(plan.steps);
-    if (failure !== undefined) return setupFailure(plan, failure);
-    tracePhase("slot steps");
-    const { idBase } = context;
-    const obstacle =
-      attempt("mount points", () => makeMountPoints(spec, plan, slotSteps, idBase)) ??
-      attempt("volumes", () => fillVolumes(plan, slotSteps, idBase, () => cancellation.isRequested()));
-    if (obstacle !== undefined) return obstacle;
+    const prepared = context.prepare(spec, () => cancellation.isRequested());
+    if (!(prepared instanceof PreparedContainer)) return prepared;
+    resources.use(prepared);
+    const { preparation, slotSteps, cgroup } = prepared;
+    cgroup.limit(spec.limits);
+    tracePhase("limits");
+    const release = planRelease(spec, context, preparation);
+    const plan = joinPlans(preparation, release);
+    const failure = slotSteps.execute(release.steps);
+    if (failure !== undefined) return setupFailure(plan.steps, failure);
+    tracePhase("files");
 
-    const execution = execute(context, spec, plan, slotSteps, cgroup, mainThread);
-    if (execution.kind === "not launched") return setupFailure(plan, execution);
+    const execution = execute(context, spec, prepared, release, mainThread);
+    if (execution.kind === "not launched") return setupFailure(plan.steps, execution);
     if (execution.endedBy === "canceled") return { kind: "canceled" };
     const broken = execution.inspection.failure;
-    if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan, broken);
+    if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan.steps, broken);
     const interruption = findInterruption(execution.endedBy, cgroup, plan, execution.inspection);
     if (interruption !== undefined) return interruption;
     tracePhase("reap");
     traceExecution(plan, execution.inspection);
 
-    const result = report(spec, plan, slotSteps, idBase, cgroup, execution, cancellation, beganMs);
+    const start = prepared.preparedMs < beganMs ? "warm" : "cold";
+    const result = report(spec, plan, slotSteps, context.idBase, cgroup, execution, cancellation, { beganMs, start });
     tracePhase("collect");
     // Files may be missing from it: where it is canceled for a worker that stops, another one does the job as a whole.
     if (cancellation.isRequested()) return { kind: "canceled" };
@@ -71,39 +63,6 @@ export function runContainer(
   }
 }
 
-/** Does work around the plan. @returns how it failed, if it did */
-function attempt(purpose: string, work: () => void): SetupFailure | undefined {
-  try {
-    work();
-    return undefined;
-  } catch (error) {
-    return failureOf(purpose, error);
-  }
-}
-
-/** @throws {Error} what is no failure of a system call */
-function failureOf(purpose: string, error: unknown): SetupFailure {
-  if (error instanceof SystemCallError) {
-    return { kind: "failed", purpose, step: -1, call: error.call, errno: error.errno };
-  }
-  // Of node:fs.
-  if (error instanceof Error && "syscall" in error && "code" in error) {
-    return { kind: "failed", purpose, step: -1, call: String(error.syscall), errno: String(error.code) };
-  }
-  throw error;
-}
-
-function setupFailure(plan: Plan, failure: StepFailure): SetupFailure {
-  const { step, errno } = failure;
-  return {
-    kind: "failed",
-    purpose: step.purpose,
-    step: plan.steps.indexOf(step),
-    call: step.call,
-    errno: errnoName(errno),
-  };
-}
-
 function report(
   spec: ContainerSpec,
   plan: Plan,
@@ -112,7 +71,7 @@ function report(
   cgroup: Cgroup,
   execution: Execution,
   cancellation: RunRequest,
-  beganMs: number,
+  { beganMs, start }: { readonly beganMs: number; readonly start: RunResult["start"] },
 ): RunResult {
   const { inspection, endedBy, stdout, stderr } = execution;
   if (endedBy === "canceled" || endedBy === "no memory") throw new RangeError(`a container has no result: ${endedBy}`);
@@ -144,6 +103,7 @@ function report(
     stderr: failure === undefined ? stderr : { ...stderr, content: Buffer.concat([stderr.content, failure.message]) },
     outputs,
     usage,
+    start,
     endedAtMs: execution.killedAtMs ?? times.endedMs,
     timings: {
       prepareMs: times.startedMs - beganMs,

@@ -3,7 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { ContainerResult, ContainerSpec } from "../spec.ts";
 import { openCgroups } from "../../cgroup/open.ts";
-import { SlotContext } from "./context.ts";
+import { containerPrefix, SlotContext, type Stock } from "./context.ts";
 import type { SlotThreadData } from "../slot.ts";
 import { OutputFeed, type OutputMessage } from "./output-feed.ts";
 import { RunRequest } from "./run-request.ts";
@@ -14,24 +14,30 @@ import { runContainer } from "./run-container.ts";
 export type SlotTask =
   /** Take away what the last container left, prepare for the next. */
   | { readonly kind: "tidy" }
+  /** Prepare a container for a run that is likely to come, or that is announced. */
+  | { readonly kind: "prepare"; readonly announced?: ContainerSpec }
+  /** Let go of all that are prepared. */
+  | { readonly kind: "drop" }
   | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
   | { readonly kind: "release"; readonly name: string }
   | { readonly kind: "locate"; readonly name: string }
   | { readonly kind: "open network" };
 
-/** What it answers: a container's result, or the descriptor of a kept layer or a network. */
-export type SlotAnswer = ContainerResult | number | undefined;
+/** What it answers: a container's result, the descriptor of a kept layer or a network, or what it has prepared. */
+export type SlotAnswer = ContainerResult | number | Stock | undefined;
 
 const data = workerData as SlotThreadData;
 const cgroups = openCgroups(data.cgroups);
 // A thread before this one may have crashed in the middle of a container, whose init has died with it.
-cgroups.sweep(cgroupName(""));
+cgroups.sweep(containerPrefix(data.index));
 cgroups.occupy();
 const context = new SlotContext({
+  index: data.index,
   idBase: data.idBase,
   dataDirectory: data.dataDirectory,
   host: data.host,
   cgroups,
+  warmth: data.warmth,
 });
 
 /** Executes one task. */
@@ -40,9 +46,14 @@ export default function perform(task: SlotTask): SlotAnswer {
     case "tidy":
       context.tidy();
       return undefined;
+    case "prepare":
+      return context.prepareAhead(task.announced);
+    case "drop":
+      context.dropWaiting();
+      return undefined;
     case "run":
       try {
-        return runContainer(context, task.spec, cgroupName(task.run), {
+        return runContainer(context, task.spec, {
           cancellation: new RunRequest(data.cancellation, task.run),
           feed: new OutputFeed(task.run, new RunRequest(data.watch, task.run), post),
         });
@@ -63,8 +74,4 @@ export default function perform(task: SlotTask): SlotAnswer {
 
 function post(message: OutputMessage, transferred: ArrayBuffer[]): void {
   parentPort?.postMessage(message, transferred);
-}
-
-function cgroupName(run: number | ""): string {
-  return `${data.index}-${run}`;
 }

@@ -6,16 +6,25 @@ import { channel } from "node:diagnostics_channel";
 import type { Plan } from "../plan/plan.ts";
 import type { Inspection } from "./launcher.ts";
 
-/** What a slot does for a container, in this order. What it tidies up comes after the result, and is none of these. */
+/**
+ * What a slot does for a container, in this order. One that waited for its job has none of the first four: they are over
+ * before it has. What is tidied up comes after the result, and is none of these.
+ */
 export type SlotPhase =
-  /** The cgroup is made and limited. */
+  /** The cgroup is made. */
   | "cgroup"
-  /** The plan is made. */
+  /** The preparation is planned. */
   | "plan"
-  /** The slot's own steps of the plan are executed. */
+  /** The slot's own steps of it are executed. */
   | "slot steps"
-  /** The plan is encoded and the launcher spawned. */
+  /** It is encoded and the launcher spawned. */
   | "spawn"
+  /** The cgroup is limited. */
+  | "limits"
+  /** The release is planned, and the job's files are written. */
+  | "files"
+  /** The streams are open, and init has them. */
+  | "release"
   /** The launcher has made init and is reaped. */
   | "launcher"
   /** The container has ended. */

@@ -9,6 +9,9 @@
  *                     └─ init ──▶ mounts, pivot_root, … clone ──▶ wait4 until ──▶ exit
  *                                                        └─ payload ──▶ limits, ids, … execve
  *
+ * A `go on` step leaps over what is no step: the plan may be longer by then than it was when it was begun, if the call
+ * was one that waits for whoever wrote the rest.
+ *
  * The plan lies in a memfd inherited as descriptor 3. It is mapped shared at a fixed address, so that
  *   - its pointers are absolute: the slot computes them, nothing is relocated here;
  *   - what the calls return is visible to the slot and to the other processes of the plan.
@@ -35,6 +38,7 @@ enum flags {
     FORK = 2,      /* the parent goes on at `next`, the child with the following step */
     UNTIL = 4,     /* repeated until it returns the result of step `next` */
     MUST_BE_0 = 8, /* a positive result is a failure, too (EPIPE) */
+    GO_ON = 16,    /* goes on at `next` */
 };
 
 struct step {
@@ -106,6 +110,6 @@ __attribute__((noreturn, force_align_arg_pointer)) void _start(void)
         step->result = result;
         if (step->flags & UNTIL && result != plan->steps[step->next].result)
             continue;
-        index = step->flags & FORK ? step->next : index + 1;
+        index = step->flags & (FORK | GO_ON) ? step->next : index + 1;
     }
 }

@@ -1,0 +1,147 @@
+/** Containers that wait for their runs: what the tests of other containers cannot tell, which all pass with them as well. */
+import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { ContainerSpec, RunResult } from "../../../worker/container/spec.ts";
+import { MiB, TestSlot, text } from "../../support/container.ts";
+
+let slot: TestSlot;
+beforeAll(async () => {
+  slot = await TestSlot.open("bash", {}, 0, { containersMax: 2, idleMs: 60_000 });
+});
+afterAll(() => slot[Symbol.asyncDispose]());
+
+/** Runs a script as often as it takes until a container waits for the next like it. */
+async function warmUp(script: string, changes: Parameters<TestSlot["bash"]>[1] = {}): Promise<void> {
+  await vi.waitFor(async () => expect((await slot.bash(script, changes)).start).toBe("warm"), { timeout: 10_000 });
+  await slot.slot.prepareFor(slot.spec(["bash", "-c", script], changes));
+}
+
+function children(): string[] {
+  return readdirSync("/proc/self/task").flatMap((task) =>
+    readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean),
+  );
+}
+
+async function start(spec: ContainerSpec): Promise<RunResult["start"]> {
+  return (await slot.run(spec)).start;
+}
+
+describe("a container that waits", () => {
+  it("is there for the next run like the last ones, and not for another", async () => {
+    await warmUp("true");
+    expect(await start(slot.spec(["echo"], { limits: { diskBytes: 8 * MiB } }))).toBe("cold");
+    expect(await start(slot.spec(["echo"]))).toBe("warm");
+  });
+
+  it("gets the command, environment, files, input, user and limits of its run", async () => {
+    await warmUp("true", { stdin: Buffer.from("other"), limits: { memoryBytes: 64 * MiB, openFiles: 32 } });
+    const script = 'echo "$WORD"; cat; cat sub/file; id -u; ulimit -n; stat -c %u:%g sub /work; pwd';
+    const result = await slot.bash(script, {
+      environment: { PATH: "/usr/bin:/bin", WORD: "hello" },
+      stdin: Buffer.from("input\n"),
+      files: [{ path: "sub/file", content: Buffer.from("file\n"), executable: false }],
+      user: { uid: 7, gid: 8 },
+      workingDirectory: "/work/deep",
+      limits: { openFiles: 48 },
+    });
+    expect(result.start).toBe("warm");
+    expect(text(result.stdout)).toBe("hello\ninput\nfile\n7\n48\n7:8\n1000:1000\n/work/deep\n");
+  });
+
+  it.each([
+    ["more", 96],
+    ["less", 24],
+  ])("has the memory of its run, where that is %s than what the last one had", async (_, size) => {
+    const diskBytes = 256 * MiB;
+    const limits = { memoryBytes: size * MiB, diskBytes, fileBytes: diskBytes };
+    const before = { limits: { memoryBytes: 48 * MiB, diskBytes } };
+    const fill = (mebibytes: number) => slot.bash(`head -c ${mebibytes}M /dev/zero >/dev/shm/x`, { limits });
+    await warmUp("true", before);
+    expect(await fill(size - 12)).toMatchObject({ start: "warm", outcome: "exited" });
+    await warmUp("true", before);
+    expect(await fill(size + 12)).toMatchObject({ start: "warm", outcome: "memory_limit" });
+  });
+
+  it("has seen nothing of the runs before it", async () => {
+    const leave = "echo secret | tee /tmp/x /dev/shm/x /work/x; touch /x; (sleep 100 &)";
+    await warmUp(leave);
+    const look = "cat /tmp/x /dev/shm/x /work/x; ls -d /x; ls /proc | grep -c '^[0-9]'; cat /proc/self/net/dev | wc -l";
+    const result = await slot.bash(look);
+    expect(result.start).toBe("warm");
+    // init, the shell, and those of the pipeline; two lines of heading and the loopback.
+    expect(text(result.stdout)).toMatch(/^[2-5]\n3\n$/);
+    expect(text(result.stderr)).not.toContain("secret");
+  });
+
+  it("is used once: the next run has another", async () => {
+    const script =
+      "cat /proc/sys/kernel/random/uuid >/dev/null; stat -Lc %i /proc/self/ns/net /proc/self/ns/pid /proc/self/ns/mnt";
+    await warmUp(script);
+    const first = await slot.bash(script);
+    await slot.slot.prepareFor(slot.spec(["bash", "-c", script]));
+    const second = await slot.bash(script);
+    expect([first.start, second.start]).toEqual(["warm", "warm"]);
+    expect(first.stdout.content).not.toEqual(second.stdout.content);
+  });
+
+  it("does not charge its run for the time and the memory of its preparation", async () => {
+    const measure = async () => {
+      const { start: kind, usage } = await slot.bash("true");
+      return { kind, cpuTimeMs: usage.cpuTimeMs, memoryPeakBytes: usage.memoryPeakBytes };
+    };
+    await warmUp("true");
+    const warm = [await measure()];
+    for (let round = 0; round < 5; round++) {
+      await slot.slot.prepareFor(slot.spec(["bash", "-c", "true"]));
+      warm.push(await measure());
+    }
+    const cold = [];
+    for (let round = 0; round < 6; round++) {
+      await slot.slot.dropWaiting();
+      cold.push(await measure());
+    }
+    expect([new Set(warm.map(({ kind }) => kind)), new Set(cold.map(({ kind }) => kind))]).toEqual([
+      new Set(["warm"]),
+      new Set(["cold"]),
+    ]);
+    const least = (runs: readonly { cpuTimeMs: number }[]) => Math.min(...runs.map(({ cpuTimeMs }) => cpuTimeMs));
+    expect(least(warm)).toBeLessThan(2 * least(cold));
+    const peak = (runs: readonly { memoryPeakBytes: number }[]) =>
+      Math.min(...runs.map(({ memoryPeakBytes }) => memoryPeakBytes));
+    expect(Math.abs(peak(warm) - peak(cold))).toBeLessThan(MiB);
+  });
+
+  it("that somebody kills is missed by nobody", async () => {
+    await warmUp("true");
+    expect(slot.slot.waiting).toBeGreaterThan(0);
+    for (const pid of children()) process.kill(Number(pid), "SIGKILL");
+    expect(await slot.bash("echo fine")).toMatchObject({ start: "cold", outcome: "exited", exitCode: 0 });
+  });
+
+  it("is let go of by the slot, and leaves no process behind", async () => {
+    await warmUp("true");
+    expect(children()).not.toEqual([]);
+    await slot.slot.dropWaiting();
+    expect([slot.slot.waiting, children()]).toEqual([0, []]);
+  });
+});
+
+it("a layer that was exchanged since is not what the next container shows", async () => {
+  using directory = mkdtempDisposableSync(join(tmpdir(), "longshore-layer-"));
+  const [place, other] = [join(directory.path, "layer"), join(directory.path, "other")];
+  for (const [path, content] of [
+    [place, "old"],
+    [other, "new"],
+  ] as const) {
+    cpSync(mkdtempDisposableSync(join(directory.path, "empty-")).path, path, { recursive: true });
+    writeFileSync(join(path, "content"), content, { mode: 0o644 });
+  }
+  const spec = slot.spec(["cat", "/content"], { layers: [...slot.layers, { kind: "directory", path: place }] });
+  await slot.slot.prepareFor(spec);
+  renameSync(place, join(directory.path, "removed"));
+  renameSync(other, place);
+  const result = await slot.run(spec);
+  expect([result.start, text(result.stdout)]).toEqual(["cold", "new"]);
+});
