@@ -1,26 +1,24 @@
 /** One command of a shard, in a container of its own, and what it says of its tests. */
-import { mkdir, open, rm } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeOutput, type EncodedOutput } from "../../../shared/content.ts";
-import { REPORT_DIRECTORY, type ShardRequest } from "../../../shared/shard-request.ts";
+import { ITEMS, REPORT_DIRECTORY, type ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardRun } from "../../../shared/shard-result.ts";
 import type { ContainerSpec, OutputFile, OutputSpool, RunResult } from "../../container/spec.ts";
 import type { StoredImage } from "../../images/store.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
-import { hasSucceeded, type ReturnedFile } from "../result.ts";
+import { hasSucceeded } from "../result.ts";
 import { commandFor, type ShardPlace, variablesFor } from "./command.ts";
 import { createMatcher } from "./file-patterns.ts";
+import { readTail } from "./log-tail.ts";
+import { PartFiles } from "./part-files.ts";
 import { readRunInThread } from "./threads/pool.ts";
 import { type ReportRoom, shardRoom } from "./threads/read-reports.ts";
 import type { RunReading } from "./threads/run-task.ts";
 
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;
-
-/** Files that one shard returns, and those of which it says why it does not. */
-const FILES_MAX = 1000;
-const MISSING_MAX = 100;
 
 /** What came of a command. */
 export interface PartRun {
@@ -35,6 +33,9 @@ export interface PartRun {
   readonly stderr: EncodedOutput;
 }
 
+/** A command, and its repetitions with what failed. */
+export type Runs = readonly [PartRun, ...PartRun[]];
+
 export interface PartRunnerOptions {
   readonly request: ShardRequest;
   readonly place: ShardPlace;
@@ -48,18 +49,16 @@ export interface PartRunnerOptions {
 
 /** Runs the commands of one shard, one after the other, and gathers the files that they return. */
 export class PartRunner {
-  readonly files: ReturnedFile[] = [];
-  readonly missing: { readonly path: string; readonly error: string }[] = [];
+  readonly files: PartFiles;
   readonly #options: PartRunnerOptions;
   readonly #isReport: (path: string) => boolean;
   readonly #isOutput: (path: string) => boolean;
-  readonly #paths = new Set<string>();
   #runs = 0;
-  #spoolBytes = 0;
   #room = shardRoom;
 
   constructor(options: PartRunnerOptions) {
     this.#options = options;
+    this.files = new PartFiles(options.spool);
     this.#isReport = createMatcher(options.request.reportFiles);
     this.#isOutput = createMatcher(options.request.outputs);
   }
@@ -74,50 +73,25 @@ export class PartRunner {
     earlier: readonly PartRun[],
     signal: AbortSignal,
   ): Promise<PartRun | UnfinishedOutcome> {
-    const { request, image, slot, context, spool, place } = this.#options;
-    this.#runs++;
+    const { spool, place } = this.#options;
+    const origin = { shard: place.shard, run: ++this.#runs };
     await mkdir(spool.directory, { recursive: true, mode: 0o700 });
-    const path = join(spool.directory, `log-${this.#runs}`);
-    let result: RunResult;
-    let logged: { readonly tail: EncodedOutput; readonly bytes: number };
-    {
-      await using log = await open(path, "wx+", 0o600);
-      const spec = this.#specFor(items, log.fd);
-      const ended = await runContainer(spec, { stage: "run", language: undefined, image }, slot, context, signal);
-      if (ended.kind !== "ended") return ended;
-      result = ended;
-      logged = await readTail(log);
-    }
-    if (this.#spoolBytes + logged.bytes > spool.bytesMax) {
-      await rm(path);
-      this.#miss(this.#logPath(), `${logged.bytes} bytes are more than are left for files of this shard`);
-    } else if (logged.bytes > 0) {
-      this.#spoolBytes += logged.bytes;
-      this.#return({ path: this.#logPath(), file: path });
-    }
-
-    const reports = result.outputs.filter((output) => this.#isReport(output.path));
+    const log = join(spool.directory, `log-${origin.run}`);
+    const ended = await this.#execute(items, log, signal);
+    if (ended.kind !== "executed") return ended;
+    const { result, stdout, loggedBytes } = ended;
+    await this.files.addLog(origin, log, loggedBytes);
+    const reports = result.outputs.filter(({ path }) => this.#isReport(path));
     for (const output of result.outputs) {
-      if (this.#isOutput(output.path)) this.#returnOutput(output, reports);
-      else if ("error" in output && !this.#isReport(output.path)) this.#miss(this.#pathOf(output.path), output.error);
+      const isReport = reports.includes(output);
+      // What was found and cannot be returned may have no path that a pattern matches.
+      const isUnmatched = "error" in output && !isReport;
+      if (this.#isOutput(output.path) || isUnmatched) {
+        this.files.addOutput(origin, output, isReport ? "report" : "output");
+      }
     }
-    const record = join(spool.directory, `tests-${this.#runs}`);
-    const reading = await readRunInThread(
-      {
-        files: reports,
-        patterns: request.reportFiles,
-        room: this.#room,
-        shard: place.shard - 1,
-        round: earlier.length,
-        items,
-        earlier: earlier.map((run) => run.record),
-        target: record,
-      },
-      signal,
-    ).catch((error: unknown) => {
-      if (signal.aborted) return undefined;
-      throw error;
-    });
+    const record = join(spool.directory, `tests-${origin.run}`);
+    const reading = await this.#read(reports, items, earlier, record, signal);
     if (reading === undefined) return { kind: "canceled" };
     this.#room = lessen(this.#room, reading.used);
     const { tests, fault } = reading;
@@ -128,60 +102,72 @@ export class PartRunner {
       hasSucceeded: hasSucceeded(result),
       reading,
       record,
-      stdout: logged.tail,
+      stdout,
       stderr: encodeOutput(result.stderr),
     };
   }
 
+  /** @param path of a file that gets what the command prints */
+  async #execute(items: readonly string[], path: string, signal: AbortSignal): Promise<Executed | UnfinishedOutcome> {
+    const { image, slot, context } = this.#options;
+    await using log = await open(path, "wx+", 0o600);
+    const spec = this.#specFor(items, log.fd);
+    const result = await runContainer(spec, { stage: "run", language: undefined, image }, slot, context, signal);
+    if (result.kind !== "ended") return result;
+    const { tail, bytes } = await readTail(log, KEPT_BYTES);
+    return { kind: "executed", result, stdout: tail, loggedBytes: bytes };
+  }
+
+  /** Reads what a command has reported. @returns undefined when the attempt is to end */
+  async #read(
+    files: readonly OutputFile[],
+    items: readonly string[],
+    earlier: readonly PartRun[],
+    target: string,
+    signal: AbortSignal,
+  ): Promise<RunReading | undefined> {
+    const { request, place } = this.#options;
+    const task = {
+      files,
+      patterns: request.reportFiles,
+      room: this.#room,
+      shard: place.shard - 1,
+      round: earlier.length,
+      items,
+      earlier: earlier.map(({ record }) => record),
+      target,
+    };
+    try {
+      return await readRunInThread(task, signal);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
   #specFor(items: readonly string[], log: number): ContainerSpec {
-    const { request, place, spec, spool } = this.#options;
+    const { request, place, spec } = this.#options;
     const { command, environment, reportFiles, outputs } = request;
-    const splitting = command.includes("{items}") ? "by items" : "by itself";
+    const splitting = command.includes(ITEMS) ? "by items" : "by itself";
     return {
       ...spec,
       command: commandFor(command, place, items),
       environment: { ...spec.environment, ...variablesFor(place, splitting), ...environment },
       directories: [REPORT_DIRECTORY],
       outputs: [...new Set([...reportFiles, ...outputs])],
-      outputSpool: { ...spool, bytesMax: Math.max(0, spool.bytesMax - this.#spoolBytes) },
+      outputSpool: this.files.spool,
       streams: { stdoutCopy: log, keptBytes: KEPT_BYTES },
     };
   }
+}
 
-  #logPath(): string {
-    const { shard } = this.#options.place;
-    return this.#runs === 1 ? `logs/shard-${shard}.log` : `logs/shard-${shard}.run-${this.#runs}.log`;
-  }
-
-  #pathOf(path: string): string {
-    const directory = this.#runs === 1 ? "" : `run-${this.#runs}/`;
-    return `shard-${this.#options.place.shard}/${directory}${path.replace(/^\//, "")}`;
-  }
-
-  #returnOutput(output: OutputFile, reports: readonly OutputFile[]): void {
-    const path = this.#pathOf(output.path);
-    if ("error" in output) this.#miss(path, output.error);
-    else if ("content" in output) this.#return({ path, content: output.content });
-    else if (reports.includes(output)) this.#miss(path, "a report as large as this is in report.xml only");
-    else {
-      this.#spoolBytes += output.bytes;
-      this.#return({ path, file: output.file });
-    }
-  }
-
-  #return(file: ReturnedFile): void {
-    const { path } = file;
-    if (this.#paths.has(path)) this.#miss(path, "another file has this path already");
-    else if (this.files.length >= FILES_MAX) this.#miss(path, `more than ${FILES_MAX} files: the rest is left out`);
-    else {
-      this.#paths.add(path);
-      this.files.push(file);
-    }
-  }
-
-  #miss(path: string, error: string): void {
-    if (this.missing.length < MISSING_MAX) this.missing.push({ path, error });
-  }
+/** A command that has ended. */
+interface Executed {
+  readonly kind: "executed";
+  readonly result: RunResult;
+  /** Its end. */
+  readonly stdout: EncodedOutput;
+  readonly loggedBytes: number;
 }
 
 function lessen(room: ReportRoom, used: ReportRoom): ReportRoom {
@@ -194,20 +180,4 @@ function describeRun(
 ): ShardRun {
   const { wallTimeMs, cpuTimeMs, memoryPeakBytes } = usage;
   return { outcome, exitCode, signal, ...facts, wallTimeMs, cpuTimeMs, memoryPeakBytes };
-}
-
-/** The end of what was written to a file. */
-async function readTail(log: Awaited<ReturnType<typeof open>>): Promise<{ tail: EncodedOutput; bytes: number }> {
-  const { size } = await log.stat();
-  const tail = Buffer.alloc(Math.min(size, KEPT_BYTES));
-  const { bytesRead } = await log.read(tail, 0, tail.length, size - tail.length);
-  const isCut = size > tail.length;
-  const content = isCut ? withoutPartialBegin(tail.subarray(0, bytesRead)) : tail.subarray(0, bytesRead);
-  return { tail: { ...encodeOutput({ content, truncated: false }), truncated: isCut }, bytes: size };
-}
-
-/** A cut may fall inside of a character: what is left of it is dropped, which is three bytes at most (RFC 3629). */
-function withoutPartialBegin(bytes: Buffer): Buffer {
-  const begin = bytes.subarray(0, 4).findIndex((byte) => (byte & 0b1100_0000) !== 0b1000_0000);
-  return begin > 0 ? bytes.subarray(begin) : bytes;
 }

@@ -12,14 +12,13 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ShardPartRequest } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
-import type { ShardEvent, TestCounts } from "../../../shared/shard-result.ts";
 import type { Holding } from "../../../shared/shard-store.ts";
 import { type AttemptFacts, type ContainerRunner, failed, type JobContext, type JobOutcome } from "../context.ts";
 import type { UnfinishedOutcome } from "../container.ts";
 import { fitCommands } from "./command.ts";
 import { prepareContainers } from "./containers.ts";
-import { type PartRun, PartRunner } from "./part-run.ts";
-import { noCounts } from "./divide.ts";
+import { PartProgress } from "./part-progress.ts";
+import { type PartRun, PartRunner, type Runs } from "./part-run.ts";
 import { REPORTS_FILE } from "./part-reports.ts";
 import { leaseSetup } from "./setup.ts";
 
@@ -93,9 +92,9 @@ export async function performShardPart(
       endings,
       stdout: shown?.stdout ?? nothing,
       stderr: shown?.stderr ?? nothing,
-      missing: runner.missing,
+      missing: runner.files.missing,
     },
-    outputs: [...runner.files, { path: REPORTS_FILE, file: reports }],
+    outputs: [...runner.files.returned, { path: REPORTS_FILE, file: reports }],
   };
 }
 
@@ -145,9 +144,6 @@ async function runUntilSettled(
   return runs;
 }
 
-/** A command, and its repetitions. */
-type Runs = readonly [PartRun, ...PartRun[]];
-
 /** What was wrong with a command in the end, and no test says. */
 function faultsOf(runs: Runs): string[] {
   const { run, reading, hasSucceeded } = runs.at(-1) ?? runs[0];
@@ -160,64 +156,6 @@ function faultsOf(runs: Runs): string[] {
 function describeEnding({ outcome, exitCode, signal }: PartRun["run"]): string {
   if (outcome === "exited") return `exit code ${exitCode}`;
   return outcome === "signaled" ? `ended by ${signal}` : `ended by its ${outcome.replace("_", " ")}`;
-}
-
-/** What a shard has done so far, for itself and for those who watch the job. */
-class PartProgress {
-  readonly runs: PartRun[] = [];
-  items = 0;
-  wallTimeMs = 0;
-  #counts: TestCounts = noCounts;
-  readonly #part: ShardPartRequest;
-  readonly #attempt: Pick<ShardEvent, "worker" | "attempt">;
-  readonly #holding: Holding;
-  readonly #context: JobContext;
-
-  constructor(
-    part: ShardPartRequest,
-    attempt: Pick<ShardEvent, "worker" | "attempt">,
-    holding: Holding,
-    context: JobContext,
-  ) {
-    this.#part = part;
-    this.#attempt = attempt;
-    this.#holding = holding;
-    this.#context = context;
-  }
-
-  add(runs: Runs): void {
-    this.runs.push(...runs);
-    this.items += runs[0].run.items;
-    for (const { run } of runs) this.wallTimeMs += run.wallTimeMs;
-    this.#counts = addCounts(this.#counts, (runs.at(-1) ?? runs[0]).reading.merged);
-  }
-
-  async tell(state: "running" | "done"): Promise<void> {
-    const { shard, shards, work, job } = this.#part;
-    await this.#context.shards.tell(this.#holding, job, {
-      shard,
-      shards,
-      state,
-      ...this.#attempt,
-      items: this.items,
-      itemsTotal: work.kind === "items" ? work.items.length : null,
-      counts: this.#counts,
-      wallTimeMs: Math.round(this.wallTimeMs),
-    });
-  }
-}
-
-/** Of different items: no test is of both. */
-function addCounts(one: TestCounts, other: TestCounts): TestCounts {
-  return {
-    tests: one.tests + other.tests,
-    passed: one.passed + other.passed,
-    failed: one.failed + other.failed,
-    errored: one.errored + other.errored,
-    skipped: one.skipped + other.skipped,
-    flaky: one.flaky + other.flaky,
-    lost: one.lost + other.lost,
-  };
 }
 
 async function concatenate(files: readonly string[], target: string): Promise<void> {
