@@ -116,7 +116,11 @@ describe("a container that waits", () => {
   it("that somebody kills is missed by nobody", async () => {
     await warmUp("true");
     expect(slot.slot.waiting).toBeGreaterThan(0);
-    for (const pid of children()) process.kill(Number(pid), "SIGKILL");
+    const inits = children();
+    for (const pid of inits) process.kill(Number(pid), "SIGKILL");
+    // Their slot is who waits for them.
+    const states = () => inits.map((pid) => /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1]);
+    await expect.poll(states).toEqual(inits.map(() => "Z"));
     expect(await slot.bash("echo fine")).toMatchObject({ start: "cold", outcome: "exited", exitCode: 0 });
   });
 
