@@ -60,7 +60,7 @@ export class ImageAddition implements AsyncDisposable {
   readonly #room: AdditionRoom | undefined;
   readonly #underWay = new Set<Promise<StoredLayer>>();
   #isDisposed = false;
-  /** Layers and blobs that have come. */
+  /** Layers and blobs that have come, or were here and are needed. */
   readonly #added = new Set<Digest>();
   /** Of the image that is being added: what its layers may hold, and which of them have been counted. */
   #image: { readonly allowance: Allowance; readonly counted: Set<Digest> };
@@ -97,7 +97,10 @@ export class ImageAddition implements AsyncDisposable {
           `allowed: ${wayOut("blob")}`,
       );
     const present = await this.#find(source);
-    if (present !== undefined) return this.#count(present);
+    if (present !== undefined) {
+      this.#added.add(descriptor.digest).add(diffId);
+      return this.#count(present);
+    }
     const path = join(this.#store.directory, "locks", `${hexOf(diffId)}.lock`);
     await using _lock = await FileLock.acquire(path, options.signal);
     // Awaited here: the lock is dropped as soon as this returns.

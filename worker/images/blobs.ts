@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -31,7 +31,10 @@ export class BlobStore {
   /** Stores a small document; storing the same twice is one file. */
   async put(content: string | Uint8Array): Promise<Digest> {
     const digest = digestOf(content);
-    if (!(await this.has(digest))) await writeFileDurably(this.pathOf(digest), content);
+    const now = new Date();
+    // Whoever stores it again wants it as much as who stores it first: see writtenAt.
+    if (await this.has(digest)) await utimes(this.pathOf(digest), now, now);
+    else await writeFileDurably(this.pathOf(digest), content);
     return digest;
   }
 
@@ -55,7 +58,7 @@ export class BlobStore {
     return (await stat(this.pathOf(digest)).catch(() => undefined))?.size;
   }
 
-  /** When a blob was stored; undefined when it is not there. */
+  /** When a blob was stored last; undefined when it is not there. */
   async writtenAt(digest: Digest): Promise<Date | undefined> {
     return (await stat(this.pathOf(digest)).catch(() => undefined))?.mtime;
   }

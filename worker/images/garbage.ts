@@ -183,12 +183,12 @@ async function removeLeastRecentlyUsed(
   return removed;
 }
 
-/** Least recently used first; an image that was never used counts from when it came. */
+/** Least recently used first. That an image came, or came again, is a use. */
 async function byLastUse(store: ImageStore, digests: Iterable<Digest>): Promise<Digest[]> {
   const uses: { digest: Digest; at: number }[] = [];
   for (const digest of digests) {
-    const used = (await store.leases.lastUsed(digest)) ?? (await store.blobs.writtenAt(digest));
-    uses.push({ digest, at: used?.getTime() ?? 0 });
+    const times = [await store.leases.lastUsed(digest), await store.blobs.writtenAt(digest)];
+    uses.push({ digest, at: Math.max(0, ...times.flatMap((time) => time?.getTime() ?? [])) });
   }
   return uses.toSorted((one, other) => one.at - other.at).map(({ digest }) => digest);
 }

@@ -44,6 +44,7 @@ async function use(image: StoredImage, minutesAgo: number): Promise<void> {
   await (await store.leases.take(image.digest))[Symbol.asyncDispose]();
   const at = new Date(Date.now() - minutesAgo * 60_000);
   await utimes(join(directory, "leases", hexOf(image.digest)), at, at);
+  await utimes(store.blobs.pathOf(image.digest), at, at);
 }
 
 const layersLeft = async (): Promise<number> => (await store.layers.list()).length;
@@ -110,6 +111,13 @@ describe("a limit on the size", () => {
     await use(await add("used", "a"), 60);
     await add("new", "b");
     expect(await collectGarbage(store, { bytesMax: 250_000 })).toMatchObject({ images: ["used"] });
+  });
+
+  it("takes an image that was pulled again for a new one", async () => {
+    await use(await add("again", "a"), 60);
+    await use(await add("once", "b"), 30);
+    await add("again", "a");
+    expect(await collectGarbage(store, { bytesMax: 250_000 })).toMatchObject({ images: ["once"] });
   });
 
   it("counts and keeps a layer that an image which stays shares", async () => {

@@ -128,6 +128,7 @@ describe("a store with a limit", () => {
     await (await store.leases.take(image.digest))[Symbol.asyncDispose]();
     const at = new Date(Date.now() - minutesAgo * 60_000);
     await utimes(join(directory, "leases", hexOf(image.digest)), at, at);
+    await utimes(store.blobs.pathOf(image.digest), at, at);
   }
 
   const names = async (): Promise<string[]> => (await store.list()).map(({ reference }) => reference);
@@ -151,6 +152,13 @@ describe("a store with a limit", () => {
     });
     expect(await names()).toEqual(["new"]);
     expect(first.opened()).toBe(1);
+  });
+
+  it("does not remove what a pull needs of an image that goes for it", async () => {
+    await use(await pull("old", zeros("shared", 150_000, "none"), zeros("old", 200_000, "none")), 30);
+    const shared = zeros("shared", 150_000, "none");
+    await pull("new", shared, zeros("new", 200_000, "none"));
+    expect([shared.opened(), await names()]).toEqual([0, ["new"]]);
   });
 
   it("takes an image that just fits, when all others are gone", async () => {
