@@ -11,8 +11,9 @@
 import { isOver, type ShardPartRequest } from "../../shared/shard-part.ts";
 import type { ShardRequest } from "../../shared/shard-request.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
-import { divide, eventOf, partsOf } from "./shard/divide.ts";
+import { divide } from "./shard/divide.ts";
 import { mergeParts } from "./shard/merge.ts";
+import { eventOf, partsOf } from "./shard/parts.ts";
 
 export async function performShard(
   request: ShardRequest,

@@ -115,6 +115,19 @@ open("/out/junit.xml", "w").write(f'<testsuite><testcase classname="t" name="{sy
     expect(resultOf(job)).toMatchObject({ counts: { tests: 32, lost: 0 }, setup: { exitCode: 0 } });
   });
 
+  it("goes on elsewhere when a worker is told to stop, and loses nothing", { timeout: PATIENCE_MS }, async () => {
+    await using stopping = await bench.startWorker({ LONGSHORE_DRAIN_MS: "100" });
+    const { id } = await bench.api.accept({ kind: "shard", image: "python", ...suite, strategy: "dynamic" });
+    await bench.shardEvent(id, ({ items }) => items > 0);
+    await using _successor = await bench.startWorker();
+    stopping.signal("SIGTERM");
+    expect((await stopping.exit).code).toBe(0);
+    expect(resultOf(await bench.finished(id))).toMatchObject({
+      outcome: "failed",
+      counts: { tests: 32, passed: 31, failed: 1, lost: 0 },
+    });
+  });
+
   it("runs on one slot: it holds none while it waits for its shards", async () => {
     await using _worker = await bench.startWorker({ LONGSHORE_SLOTS: "1" });
     const jobs = await Promise.all([1, 2].map(() => bench.api.accept({ kind: "shard", image: "python", ...quick })));

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { partId, type ShardPartRequest, type ShardPlan, type ShardWork } from "../../../shared/shard-part.ts";
 import { ShardStore, type Holding } from "../../../shared/shard-store.ts";
-import { eventOf } from "../../../worker/jobs/shard/divide.ts";
+import { eventOf } from "../../../worker/jobs/shard/parts.ts";
 import { requestOf } from "../../support/jobs.ts";
 import { openStore, QUEUE, type StoreBench } from "./store.ts";
 

@@ -1,7 +1,7 @@
 /** What is said of shards in a result, beside their tests. */
 import type { PartStanding, ShardPlan } from "../../../shared/shard-part.ts";
 import type { ShardReport, ShardResult, TestCounts } from "../../../shared/shard-result.ts";
-import { noCounts } from "./divide.ts";
+import { noCounts } from "./parts.ts";
 import { type PartReports, REPORTS_FILE } from "./part-reports.ts";
 import { evenness } from "./split/split.ts";
 

@@ -1,12 +1,12 @@
 /** The first half of a job of kind `shard`: from what was asked for to its parts. */
-import type { PlannedPart, SharedLayer, ShardPartRequest, ShardPlan } from "../../../shared/shard-part.ts";
+import type { SharedLayer, ShardPlan } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
-import type { ShardEvent, ShardResult } from "../../../shared/shard-result.ts";
+import type { ShardResult } from "../../../shared/shard-result.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "../context.ts";
 import { prepareContainers } from "./containers.ts";
 import { discover } from "./discover.ts";
+import { noCounts, planParts } from "./parts.ts";
 import { setUp } from "./setup.ts";
-import { type Durations, splitByDuration, splitIntoBatches, splitRoundRobin } from "./split/split.ts";
 
 type Divided = { readonly kind: "planned"; readonly plan: ShardPlan } | JobOutcome;
 
@@ -70,79 +70,9 @@ export async function divide(
 
   const durations = await context.shards.durations(request, items ?? []);
   const timings = { queuedMs, pullMs, setupMs: 0, discoverMs: 0, ...clock.laps };
-  const plan = { ...split(request, items, durations), image: image.digest, setup, setupLayer, discovery, timings };
+  const plan = { ...planParts(request, items, durations), image: image.digest, setup, setupLayer, discovery, timings };
   return { kind: "planned", plan };
 }
-
-/** Who runs what. @param items without them, the command splits by itself */
-function split(
-  { strategy, shards }: ShardRequest,
-  items: readonly string[] | undefined,
-  durations: Durations,
-): Pick<ShardPlan, "parts" | "batches"> {
-  if (items === undefined) {
-    const part: PlannedPart = { work: { kind: "whole" }, expectedMs: null };
-    return { parts: Array.from({ length: shards }, () => part), batches: [] };
-  }
-  const distinct = [...new Set(items)];
-  const count = Math.min(shards, distinct.length);
-  switch (strategy) {
-    case "dynamic": {
-      const part: PlannedPart = { work: { kind: "batches" }, expectedMs: null };
-      return {
-        parts: Array.from({ length: count }, () => part),
-        batches: splitIntoBatches(distinct, count, durations),
-      };
-    }
-    case "time":
-      return {
-        parts: splitByDuration(distinct, count, durations).map((part) => planned(part, durations)),
-        batches: [],
-      };
-    case "round-robin":
-      return { parts: splitRoundRobin(distinct, count).map((part) => planned(part, durations)), batches: [] };
-    default:
-      return strategy satisfies never;
-  }
-}
-
-function planned(items: readonly string[], durations: Durations): PlannedPart {
-  const known = items.flatMap((item) => durations.get(item) ?? []);
-  const expectedMs = known.length === 0 ? null : Math.round(known.reduce((sum, ms) => sum + ms, 0));
-  return { work: { kind: "items", items }, expectedMs };
-}
-
-/** What workers are handed by a plan. */
-export function partsOf(job: string, { priority }: ShardRequest, plan: ShardPlan): ShardPartRequest[] {
-  const shards = plan.parts.length;
-  return plan.parts.map(({ work }, index) => ({
-    kind: "shard-part",
-    job,
-    shard: index + 1,
-    shards,
-    work,
-    setup: plan.setupLayer,
-    priority,
-  }));
-}
-
-/** What those are told of a part who watch the job, before it has begun. */
-export function eventOf({ shard, shards, work }: ShardPartRequest): ShardEvent {
-  return {
-    shard,
-    shards,
-    state: "queued",
-    attempt: 0,
-    worker: null,
-    items: 0,
-    itemsTotal: work.kind === "items" ? work.items.length : null,
-    counts: noCounts,
-    wallTimeMs: 0,
-  };
-}
-
-/** Of no test at all. */
-export const noCounts = { tests: 0, passed: 0, failed: 0, errored: 0, skipped: 0, flaky: 0, lost: 0 };
 
 /** A result of which no shard knows. */
 function emptyResult(

@@ -5,7 +5,7 @@ import { REPORT_PATH, type ShardRequest } from "../../../shared/shard-request.ts
 import type { ShardReport, ShardResult } from "../../../shared/shard-result.ts";
 import { type AttemptFacts, failed, type JobContext, type JobOutcome } from "../context.ts";
 import { describeFaults, evennessOf, faultsOf, reportOf, round, shardsMs } from "./describe.ts";
-import { eventOf, partsOf } from "./divide.ts";
+import { eventOf, partsOf } from "./parts.ts";
 import { fetchReports, REPORTS_FILE } from "./part-reports.ts";
 import { mergeInThread } from "./threads/pool.ts";
 

@@ -2,7 +2,7 @@ import type { ShardPartRequest } from "../../../shared/shard-part.ts";
 import type { ShardEvent, TestCounts } from "../../../shared/shard-result.ts";
 import type { Holding } from "../../../shared/shard-store.ts";
 import type { JobContext } from "../context.ts";
-import { noCounts } from "./divide.ts";
+import { noCounts } from "./parts.ts";
 import type { PartRun, Runs } from "./part-run.ts";
 
 /** What a shard has done so far, for itself and for those who watch the job. */

@@ -136,9 +136,13 @@ async function share(inputs: string, lease: BuildLease, { shards, blobs }: JobCo
   return layer;
 }
 
-/** Everything that the result of a set-up depends on; of its limits only what it can see. */
+/**
+ * Everything that the result of a set-up depends on, whoever posts it. Of its limits those that it could run into and
+ * still succeed: what was set up within less would be handed to whoever asks for the same with more.
+ */
 function describeSetup(request: ShardRequest, { spec, image }: ShardContainers): string {
   const { environment, workingDirectory, user, files, limits } = spec;
+  const { memoryBytes, diskBytes, fileBytes, processes, openFiles, stackBytes } = limits;
   return JSON.stringify({
     image: image.digest,
     layers: request.layers,
@@ -147,7 +151,6 @@ function describeSetup(request: ShardRequest, { spec, image }: ShardContainers):
     workingDirectory,
     user,
     contents: files.map(({ path, content, executable }) => [path, digestOf(content), executable]),
-    memoryBytes: limits.memoryBytes,
-    diskBytes: limits.diskBytes,
+    limits: { memoryBytes, diskBytes, fileBytes, processes, openFiles, stackBytes },
   });
 }
