@@ -109,6 +109,9 @@ describe("a set-up", () => {
     expect(resultOf(first)).toMatchObject({ outcome: "passed", setup: { exitCode: 0, cached: false } });
     const again = await bench.run(body);
     expect(resultOf(again)).toMatchObject({ outcome: "passed", setup: { exitCode: 0, cached: true } });
+    // Set up within other limits, it could be another one.
+    const narrow = await bench.run({ ...body, limits: { processes: 16 } });
+    expect(resultOf(narrow)).toMatchObject({ outcome: "passed", setup: { exitCode: 0, cached: false } });
     const logs = [
       await bench.output(first.id, "logs/shard-1.log"),
       await bench.output(first.id, "logs/shard-2.log"),
