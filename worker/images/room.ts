@@ -68,7 +68,8 @@ export class Room {
 
 /**
  * Does what adds an image, and makes room for it where there is none: again and again, since nobody knows how large an
- * image is before it is unpacked. Each time room is made for twice of what is known to be needed, as far as that can be.
+ * image is before it is unpacked. Not to be called with content kept (`ImageStore.keepContent`): garbage collection would
+ * wait for the caller. Each time room is made for twice of what is known to be needed, as far as that can be.
  * @throws {StoreFullError} when nothing more may go; the reason of `signal`
  */
 export async function makingRoom<Result>(

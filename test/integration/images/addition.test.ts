@@ -166,6 +166,40 @@ describe("adding that is aborted", () => {
   });
 });
 
+describe("a disk that is full", () => {
+  it.each([
+    ["as the blob comes in", "none"],
+    ["as the layer is unpacked", "gzip"],
+  ])("%s leaves nothing of the layer, and everything else", async (_, compression) => {
+    const path = (name: string): string => JSON.stringify(join(import.meta.dirname, "../../..", name));
+    const source = `
+      import { readdir } from "node:fs/promises";
+      import { ImageStore } from ${path("worker/images/store.ts")};
+      import { layerOf } from ${path("test/support/layer-sources.ts")};
+      import { tarArchive } from ${path("test/support/tar.ts")};
+      const store = await ImageStore.open(${JSON.stringify(store.directory)});
+      await using addition = await store.beginAddition();
+      const small = await addition.addLayer(layerOf(tarArchive({ name: "small" })));
+      const large = layerOf(tarArchive({ name: "fits", content: Buffer.alloc(1e6) }, { name: "large", content: Buffer.alloc(8e6) }), "${compression}");
+      const reason = await addition.addLayer(large).then(() => "added", (error) => error.message);
+      const left = [await readdir(store.directory + "/staging"), await store.layers.list(), (await store.blobs.list()).length];
+      const after = await addition.addLayer(layerOf(tarArchive({ name: "after" }))).then(() => "added");
+      console.log(JSON.stringify({ reason, left, small, after }));
+    `;
+    // A file system of its own, which goes with its mount namespace.
+    const script = `mount -t tmpfs -o size=4m tmpfs ${store.directory} && exec "$0" --input-type=module-typescript --eval "$1"`;
+    const child = spawn("unshare", ["--mount", "sh", "-euc", script, process.execPath, source], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const { reason, left, small, after } = JSON.parse((await buffer(child.stdout)).toString()) as Record<
+      string,
+      unknown
+    >;
+    expect(reason).toMatch(/ENOSPC/);
+    expect([left, after]).toEqual([[[], [small], 1], "added"]);
+  });
+});
+
 describe("a damaged blob", () => {
   it("is not taken for a layer that is unpacked again", async () => {
     await using addition = await store.beginAddition();
