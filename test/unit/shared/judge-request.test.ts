@@ -25,7 +25,7 @@ describe("the request of a judge", () => {
 
   it("is a run where it does not say its kind", () => {
     expect(parse({ image: "python", command: ["true"] }).kind).toBe("run");
-    expect(faultsOf({ ...smallest, kind: "shard" })).toEqual({ kind: expect.any(String) });
+    expect(faultsOf({ ...smallest, kind: "contest" })).toEqual({ kind: expect.any(String) });
     expect(faultsOf({ ...smallest, command: ["true"] })).toEqual({ command: expect.any(String) });
   });
 
