@@ -240,6 +240,11 @@ describe("longshore images export and import", () => {
       environment: { LONGSHORE_DATA: join(directory, "store") },
     });
     expect(piped.stdout.equals(await readFile(join(directory, "tools.tar")))).toBe(true);
+    const back = await runCommand(["images", "import", "-"], {
+      environment: { LONGSHORE_DATA: join(directory, "from-pipe") },
+      stdin: piped.stdout,
+    });
+    expect([back.exitCode, digestIn(back.stdout.toString())]).toEqual([0, digest]);
   });
 
   const findTools = (json: string): string =>

@@ -18,7 +18,7 @@ export function exportCommand(): Command {
 Examples:
   longshore images export tools:1 -o tools.tar
   longshore images export tools:1 debian -o layout/
-  longshore images export tools:1 -o - | ssh worker longshore images import /dev/stdin`,
+  longshore images export tools:1 -o - | ssh worker longshore images import -`,
     )
     .action(async (names: string[], { output }: { output: string }) => {
       const store = await openStore();
