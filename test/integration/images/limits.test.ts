@@ -1,12 +1,15 @@
 /** How much may come from elsewhere: into an image, and into the store. */
-import { mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type LayerSource, ImageRefusedError } from "../../../worker/images/addition.ts";
+import { importImages } from "../../../worker/images/archive/import.ts";
 import { hexOf } from "../../../worker/images/digest.ts";
 import { collectGarbage } from "../../../worker/images/garbage.ts";
 import type { ImageLimits } from "../../../worker/images/image-limits.ts";
+import { hostArchitecture } from "../../../worker/images/oci.ts";
 import { makingRoom, StoreFullError } from "../../../worker/images/room.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { addImageOf, type CountedSource, layerOf } from "../../support/layer-sources.ts";
@@ -89,6 +92,27 @@ describe("an image from elsewhere", () => {
     await using addition = await store.beginAddition();
     for (const source of sources) await addImageOf(addition, `image-${source.diffId}`, [source]);
     await expect(addImageOf(addition, "all", sources)).rejects.toThrow(message);
+  });
+
+  it("is refused as a file that is too large when it is decompressed", async () => {
+    const store = await ImageStore.open(directory, { limits: { bytesMax: 2 * MIB, layerBytesMax: 1 * MIB } });
+    const platform = { os: "linux", architecture: hostArchitecture(), variant: undefined };
+    const path = join(directory, "rootfs.tar.gz");
+    const importAs = (bytes: number): Promise<string> =>
+      writeFile(path, gzipSync(tarArchive({ name: "zeros", content: Buffer.alloc(bytes) })))
+        .then(() => importImages(store, path, { name: "large", platform }))
+        .then(
+          () => "imported",
+          (error: unknown) => (error instanceof Error ? error.message : ""),
+        );
+    expect(await importAs(3 * MIB)).toBe(
+      `${path} is larger than 2097152 bytes decompressed: raise LONGSHORE_IMAGE_BYTES if it should be here`,
+    );
+    expect(await importAs(1.5 * MIB)).toBe(
+      `${path} is larger than 1048576 bytes unpacked: raise LONGSHORE_IMAGE_LAYER_BYTES if it should be here`,
+    );
+    expect(await readdir(join(directory, "staging"))).toEqual([]);
+    expect(await importAs(0.5 * MIB)).toBe("imported");
   });
 
   it("counts a layer that it has several times once, and the layers of another image for that", async () => {

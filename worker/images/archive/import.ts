@@ -15,10 +15,10 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Platform } from "../registry/platform.ts";
+import { wayOut } from "../image-limits.ts";
 import { makingRoom } from "../room.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
 import { decompress } from "../unpack/decompress.ts";
-import { LAYER_LIMITS } from "../unpack/limits.ts";
 import { type ArchiveFiles, DirectoryFiles } from "./archive-files.ts";
 import { compressionOfFile } from "./compression.ts";
 import { imagesOfDockerArchive, isDockerArchive } from "./docker-archive.ts";
@@ -72,10 +72,14 @@ async function openArchive(
   if (plain !== path) {
     resources.defer(() => rm(plain, { force: true }));
     const write = (pieces: AsyncIterable<Buffer>): Promise<void> =>
-      pipeline(pieces, limited(path), createWriteStream(plain, { mode: 0o600 }));
+      pipeline(pieces, limited(path, store.limits.bytesMax), createWriteStream(plain, { mode: 0o600 }));
     await decompress(createReadStream(path), compression, write, signal);
   }
-  return (await imagesOf(await TarFiles.read(plain), platform)) ?? [await imageOfRootFileSystem(path, signal)];
+  return (
+    (await imagesOf(await TarFiles.read(plain), platform)) ?? [
+      await imageOfRootFileSystem(path, store.limits.layerBytesMax, signal),
+    ]
+  );
 }
 
 async function imagesOf(files: ArchiveFiles, platform: Platform): Promise<ArchivedImage[] | undefined> {
@@ -85,15 +89,13 @@ async function imagesOf(files: ArchiveFiles, platform: Platform): Promise<Archiv
 }
 
 /** An answer to compression bombs. */
-function limited(path: string) {
+function limited(path: string, bytesMax: number) {
   return async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     let bytes = 0;
     for await (const piece of pieces) {
       bytes += piece.length;
-      if (bytes > LAYER_LIMITS.bytesMax)
-        throw new Error(
-          `${path} is larger than ${LAYER_LIMITS.bytesMax} bytes: decompress it yourself, if it should be`,
-        );
+      if (bytes > bytesMax)
+        throw new Error(`${path} is larger than ${bytesMax} bytes decompressed: ${wayOut("image")}`);
       yield piece;
     }
   };

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type Digest, digestOf } from "../digest.ts";
+import { wayOut } from "../image-limits.ts";
 import { hostArchitecture, type ImageConfig, type ImageManifest, MediaType } from "../oci.ts";
 import { decompress } from "../unpack/decompress.ts";
-import { LAYER_LIMITS } from "../unpack/limits.ts";
 import { compressionOfFile } from "./compression.ts";
 import type { ArchivedImage } from "./oci-layout.ts";
 
@@ -11,7 +11,11 @@ import type { ArchivedImage } from "./oci-layout.ts";
  * The tar of a root file system, compressed or not, as an image of one layer, without a command. It has no name.
  * The configuration says nothing of when or from where, so that the same tar is the same image everywhere.
  */
-export async function imageOfRootFileSystem(path: string, signal?: AbortSignal): Promise<ArchivedImage> {
+export async function imageOfRootFileSystem(
+  path: string,
+  bytesMax: number,
+  signal?: AbortSignal,
+): Promise<ArchivedImage> {
   const compression = await compressionOfFile(path);
   const [blob, plain] = [createHash("sha256"), createHash("sha256")];
   let [size, bytes] = [0, 0];
@@ -25,8 +29,7 @@ export async function imageOfRootFileSystem(path: string, signal?: AbortSignal):
   const hashPlain = async (pieces: AsyncIterable<Buffer>): Promise<void> => {
     for await (const piece of pieces) {
       bytes += piece.length;
-      if (bytes > LAYER_LIMITS.bytesMax)
-        throw new Error(`${path} is larger than ${LAYER_LIMITS.bytesMax} bytes unpacked`);
+      if (bytes > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes unpacked: ${wayOut("bytes")}`);
       plain.update(piece);
     }
   };
