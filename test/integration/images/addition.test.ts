@@ -1,17 +1,20 @@
 /** Adding layers: once however many want them, and all or nothing whatever happens in between. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { promisify } from "node:util";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hexOf } from "../../../worker/images/digest.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import { addImageOf, documentsOf, layerOf, layerOfBlob } from "../../support/layer-sources.ts";
 import { tarArchive } from "../../support/tar.ts";
+
+const run = promisify(execFile);
 
 const tar = tarArchive({ name: "etc/", type: "5" }, { name: "etc/motd", content: "hello" });
 
@@ -188,13 +191,8 @@ describe("a disk that is full", () => {
     `;
     // A file system of its own, which goes with its mount namespace.
     const script = `mount -t tmpfs -o size=4m tmpfs ${store.directory} && exec "$0" --input-type=module-typescript --eval "$1"`;
-    const child = spawn("unshare", ["--mount", "sh", "-euc", script, process.execPath, source], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const { reason, left, small, after } = JSON.parse((await buffer(child.stdout)).toString()) as Record<
-      string,
-      unknown
-    >;
+    const { stdout } = await run("unshare", ["--mount", "sh", "-euc", script, process.execPath, source]);
+    const { reason, left, small, after } = JSON.parse(stdout) as Record<string, unknown>;
     expect(reason).toMatch(/ENOSPC/);
     expect([left, after]).toEqual([[[], [small], 1], "added"]);
   });
