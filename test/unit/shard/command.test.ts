@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { bytesOfArguments } from "../../../shared/shard-request-rules.ts";
 import { requestBounds } from "../../../shared/job-request-rules.ts";
