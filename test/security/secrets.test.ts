@@ -3,7 +3,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Target } from "./target.ts";
+import { startApiProcess } from "../support/api-process.ts";
+import { startRedis } from "../support/redis.ts";
+import { startWorkerProcess } from "../support/worker.ts";
+import { PATIENCE, Target } from "./target.ts";
 
 /** A name of its own for each place that a client can put a secret into, so that a leak says where it comes from. */
 const secretIn = (place: string): string => `${place}-${suffix}`;
@@ -101,6 +104,26 @@ describe("what clients send and get", () => {
     const content = Buffer.concat(dumps.map((dump) => dump ?? Buffer.alloc(0)));
     expect(content.includes(key)).toBe(false);
     expect(content.includes(createHash("sha256").update(secretIn("field")).digest("hex"))).toBe(false);
+  });
+});
+
+describe("the password of Redis", () => {
+  test("is in no log, though Redis refuses it", async () => {
+    await using redis = await startRedis({ requirepass: `another-${suffix}` });
+    const password = secretIn("password");
+    const environment = {
+      REDIS_URL: `redis://:${password}@127.0.0.1:${redis.port}`,
+      LONGSHORE_LOG_LEVEL: "trace",
+      LONGSHORE_METRICS_PORT: "0",
+    };
+    await using api = startApiProcess(environment);
+    await api.listening();
+    await expect.poll(() => api.lines.some((line) => line.includes("WRONGPASS")), PATIENCE).toBe(true);
+    expect([...api.lines, ...api.complaints].filter((line) => line.includes(password))).toEqual([]);
+    const worker = startWorkerProcess(environment);
+    const { complaints, code } = await worker.exit;
+    expect(code).not.toBe(0);
+    expect(complaints).not.toContain(password);
   });
 });
 
