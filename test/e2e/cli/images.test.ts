@@ -210,6 +210,16 @@ describe("longshore images build", () => {
       "FROM nobody/has:1",
       "Dockerfile:1: image nobody/has:1 is not here: longshore images",
     ],
+    [
+      "a COPY from one",
+      "FROM scratch\n\nCOPY --from=nobody/has:1 /x /",
+      "Dockerfile:3: image nobody/has:1 is not here",
+    ],
+    [
+      "a flag of another one",
+      "FROM scratch\nADD --checksum=x y /",
+      "ADD --checksum is not supported: it takes --chown",
+    ],
     ["more network than is given", "FROM scratch\nRUN --network=host x", "goes beyond what this build may do"],
     ["no FROM", "RUN true", "Dockerfile:1: RUN stands before the first FROM"],
   ])("says the line that has %s", async (fault, text, message) => {

@@ -95,7 +95,7 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
   const layersOf = async (stage: Stage, name: string): Promise<readonly StoredLayer[]> => {
     const origin: Origin = stage.copiesFrom.get(name) ?? { kind: "image", reference: name };
     if (origin.kind === "scratch") return [];
-    if (origin.kind === "image") return (await imageOf(origin.reference, stage.from.line)).layers;
+    if (origin.kind === "image") return (await imageOf(origin.reference, lineOfCopyFrom(stage, name))).layers;
     return resultOf(results, origin.index).layers.map(({ layer }) => layer);
   };
 
@@ -124,11 +124,16 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
   return commit(store, build, last);
 }
 
+function lineOfCopyFrom({ instructions, from }: Stage, name: string): number {
+  return (instructions.find((one) => one.keyword === "COPY" && one.from === name) ?? from).line;
+}
+
 async function readDockerfile(path: string, file: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    const isAbsent = error instanceof Error && "code" in error && ["ENOENT", "ENOTDIR"].includes(String(error.code));
+    if (!isAbsent) throw error;
     throw new Error(`there is no ${file}: name the Dockerfile with -f`, { cause: error });
   }
 }

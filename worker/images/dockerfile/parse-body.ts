@@ -136,9 +136,10 @@ function parseNetwork(clause: Clause): "default" | "none" | "host" {
 function parseCopy(clause: Clause): Copy {
   const { keyword, rest, documents } = clause;
   // --link changes how another builder caches, not what comes of it.
-  const { link: _, ...flags } = readFlags(clause, "from", "chown", "chmod", "link");
-  if (keyword === "ADD" && flags.from !== undefined)
+  if (keyword === "ADD" && clause.flags.has("from"))
     throw new SyntaxError("ADD --from is not supported: use COPY --from");
+  const common = ["chown", "chmod", "link"] as const;
+  const { link: _, ...flags } = keyword === "ADD" ? readFlags(clause, ...common) : readFlags(clause, "from", ...common);
   const words = parseExecForm(rest) ?? splitWords(rest);
   if (keyword === "ADD" && words.some((word) => word.startsWith("<<"))) {
     throw new SyntaxError("ADD takes no documents: use COPY");
