@@ -88,8 +88,8 @@ export class Builder implements AsyncDisposable {
 }
 
 /** The image's files, as a container would see them. */
-export function treeOf({ layers }: StoredImage): LayeredTree {
-  return new LayeredTree(layers.map(({ path }) => path));
+export function treeOf({ lowerDirs }: StoredImage): LayeredTree {
+  return new LayeredTree(lowerDirs);
 }
 
 /** What the steps of a build printed. */

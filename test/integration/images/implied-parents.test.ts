@@ -3,12 +3,14 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describeLayersOf, describeOwnLayer } from "../../../worker/images/described-layers.ts";
 import { collectGarbage, untagImage } from "../../../worker/images/garbage.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { listTree } from "../../support/file-tree.ts";
 import { addImageOf, layerOf } from "../../support/layer-sources.ts";
 import { listMerged } from "../../support/merged-tree.ts";
 import { tarArchive, type TarFields } from "../../support/tar.ts";
+import { Builder, outputOf } from "../dockerfile/builder.ts";
 import { importImageOfUmoci, makeImageByUmoci, unpackByUmoci } from "../../support/umoci.ts";
 
 let directory: string;
@@ -151,5 +153,28 @@ describe("an image whose layers imply directories", () => {
     await untagImage(store, "tool");
     await collectGarbage(store);
     expect(await readdir(kept)).toEqual([]);
+  });
+
+  it("is what a build goes on from: its steps see them, and what they copy up keeps their attributes", async () => {
+    await using builder = await Builder.open();
+    const { image: base } = await builder.buildText(
+      "FROM bash\nUSER root\nRUN chmod 2775 /usr/local && chown :50 /usr/local",
+    );
+    await using addition = await builder.store.beginAddition();
+    const layer = await addition.addLayer(layerOf(tarArchive({ name: "usr/local/bin/tool" }), "none"));
+    const described = [...describeLayersOf(base), describeOwnLayer(layer)];
+    const rootfs = { type: "layers" as const, diff_ids: described.map(({ layer: { digest } }) => digest) };
+    const implied = await builder.store.commitDescribed(["implied"], { ...base.config, rootfs }, described, {});
+    const { image, events } = await builder.buildText(
+      "FROM implied\nRUN stat -c %a:%g /usr/local && touch /usr/local/ran\nCOPY copied /usr/local/",
+      { copied: "" },
+      // Its lowest layers are in the machine's store.
+      { findImage: async () => implied },
+    );
+    expect(outputOf(events)).toEqual(["2775:50"]);
+    for (const { path } of image.layers.slice(-2))
+      expect(listTree(path).find((line) => line.startsWith("/usr/local "))).toMatch(
+        /^\/usr\/local directory 2775 0:50 /,
+      );
   });
 });

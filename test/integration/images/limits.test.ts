@@ -10,9 +10,14 @@ import { hexOf } from "../../../worker/images/digest.ts";
 import { collectGarbage } from "../../../worker/images/garbage.ts";
 import type { ImageLimits } from "../../../worker/images/image-limits.ts";
 import { hostArchitecture } from "../../../worker/images/oci.ts";
+import { explainPullFailure } from "../../../worker/images/registry/pull-failure.ts";
+import { pullImage } from "../../../worker/images/registry/pull.ts";
 import { makingRoom, StoreFullError } from "../../../worker/images/room.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { addImageOf, type CountedSource, layerOf } from "../../support/layer-sources.ts";
+import { startRegistry } from "../../support/registry/docker-registry.ts";
+import { copyToRegistry, makeImage } from "../../support/registry/sample-images.ts";
+import { settings } from "../../support/registry/settings.ts";
 import { tarArchive } from "../../support/tar.ts";
 
 let directory: string;
@@ -234,5 +239,24 @@ describe("a store with a limit", () => {
       if (result.status === "rejected") expect(result.reason).toBeInstanceOf(StoreFullError);
     expect(results.filter(({ status }) => status === "fulfilled").length).toBeGreaterThan(0);
     expect(await bytesHere()).toBeLessThanOrEqual(BYTES_MAX);
+  });
+
+  it("holds for pulls from a registry: the image least recently used goes, and what cannot fit is said to clients", async () => {
+    await using registry = await startRegistry();
+    const pullFrom = async (name: string, bytesMax: number): Promise<StoredImage> =>
+      pullImage(await ImageStore.open(directory, { bytesMax }), `${registry.host}/${name}:1`, settings);
+    for (const name of ["one", "two"]) {
+      const image = await makeImage(await mkdtemp(join(directory, "layout-")), name, [400_000, 100_000]);
+      await copyToRegistry(image, `${registry.host}/${name}:1`);
+    }
+    await use(await pullFrom("one", 1_200_000), 30);
+    await use(await pullFrom("two", 1_200_000), 20);
+    expect(await names()).toEqual([`${registry.host}/two:1`]);
+    const error = await pullFrom("one", 900_000).catch((reason: unknown) => reason);
+    expect(explainPullFailure(error)).toMatchObject({
+      code: "image_unavailable",
+      retry: "pointless",
+      message: expect.stringMatching(/all images here may have 900000 bytes.* raise LONGSHORE_IMAGE_CACHE_BYTES/),
+    });
   });
 });
