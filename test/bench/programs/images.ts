@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
+import { cpuTimeMs } from "../cpu-time.ts";
 import { makeLayerStack, makeUnseenStacks, stackHeights } from "../images/layer-stack.ts";
 import { countPulls, type Transfer } from "../images/pull.ts";
 import { makeSampleLayer, type SampleLayer } from "../images/sample-layer.ts";
@@ -25,6 +26,12 @@ const formulas: readonly Formula[] = [
     {
       name: `longshore ÷ tar, ${compression}`,
       of: [`longshore-${compression}`, `tar-${compression}`],
+      kind: "ratio",
+      target: { kind: "at most", value: 1.3 },
+    },
+    {
+      name: `longshore ÷ tar, ${compression}, CPU time`,
+      of: [cpuOf(`longshore-${compression}`), cpuOf(`tar-${compression}`)],
       kind: "ratio",
       target: { kind: "at most", value: 1.3 },
     },
@@ -63,7 +70,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   const pulls = isWanted(PULL) ? await countPulls(join(bench.directory, "registry")) : undefined;
   return {
     tables: [
-      ...parts.map(({ table }) => table),
+      ...parts.flatMap(({ tables }) => tables),
       ...(pulls === undefined ? [] : [tabulateTransfers(pulls)]),
       ...(derived.length === 0 ? [] : [tabulateDerived(derived)]),
     ],
@@ -79,9 +86,14 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   };
 }
 
+/** Under which name the CPU time of a candidate is. */
+function cpuOf(name: string): string {
+  return `${name}-cpu`;
+}
+
 /** What was measured together. */
 interface Part {
-  readonly table: Table;
+  readonly tables: readonly Table[];
   readonly notes: readonly string[];
   /** In milliseconds. */
   readonly samples: ReadonlyMap<string, readonly number[]>;
@@ -108,24 +120,31 @@ async function measureUnpacking(bench: Workbench, wanted: readonly Unpacker[], o
         // ones, and whoever comes after a removal would pay for it.
         const target = join(directory, String(unpackings++));
         sync(directory);
-        const began = performance.now();
+        const [began, cpuBefore] = [performance.now(), cpuTimeMs()];
         await unpack(layer, target);
-        return performance.now() - began;
+        return { wall: performance.now() - began, cpu: cpuTimeMs() - cpuBefore };
       },
     }));
   const rounds = Math.min(options.rounds, UNPACKINGS_MAX);
-  const samples = await interleave(subjects, { ...options, rounds, warmUp: 0, onRound: () => undefined });
-  const statistics = summarizeAll(samples);
+  const unpacked = await interleave(subjects, { ...options, rounds, warmUp: 0, onRound: () => undefined });
+  const walls = new Map([...unpacked].map(([name, times]) => [name, times.map(({ wall }) => wall)]));
+  const cpus = new Map([...unpacked].map(([name, times]) => [cpuOf(name), times.map(({ cpu }) => cpu)]));
+  const samples = new Map([...walls, ...cpus]);
+  const title = `Unpacking ${describeLayer(layer)}`;
   return {
-    table: tabulateStatistics(`Unpacking ${describeLayer(layer)}, milliseconds`, "candidate", statistics, 0),
+    tables: [
+      tabulateStatistics(`${title}, milliseconds`, "candidate", summarizeAll(walls), 0),
+      tabulateStatistics("CPU time of that, milliseconds", "candidate", summarizeAll(cpus), 0),
+    ],
     notes: [
       "Unpacking includes writing everything to the disk (syncfs), which tar and umoci do not do by themselves.",
+      "CPU time is that of all threads and processes together: on a busy machine it says more than the time on the clock.",
       ...wanted.map(
         ({ name, note }) => `${name}: ${obstacles.has(name) ? `not measured: ${obstacles.get(name)}` : note}.`,
       ),
     ],
     samples,
-    statistics,
+    statistics: summarizeAll(samples),
   };
 }
 
@@ -152,7 +171,7 @@ async function measureStarts(bench: Workbench, wanted: readonly string[], option
   const samples = await interleave(subjects, options);
   const statistics = summarizeAll(samples);
   return {
-    table: tabulateStatistics("A container of so many layers, milliseconds", "candidate", statistics, 3),
+    tables: [tabulateStatistics("A container of so many layers, milliseconds", "candidate", statistics, 3)],
     notes: [
       "layers-N: a static program in a container with a writable root, inside the slot, until there is a result.",
       `${UNSEEN}: the same from an image that the slot has never seen, whose layers it mounts and merges first.`,
