@@ -9,18 +9,22 @@ import { requireFreePort } from "./start/ports.ts";
 import { apiProgram, apiUrl, workerProgram } from "./start/programs.ts";
 import { prepareRedis } from "./start/redis.ts";
 import { Supervisor } from "./start/supervisor.ts";
+import { syncAppended } from "./start/sync-appended.ts";
 
 function say(line: string): void {
   process.stderr.write(`${styleText("bold", "longshore:", { stream: process.stderr })} ${line}\n`);
 }
 
-async function startEverything(supervisor: Supervisor, config: Config): Promise<void> {
+async function startEverything(supervisor: Supervisor, config: Config, resources: AsyncDisposableStack): Promise<void> {
   await requireFreePort(config.host, config.port);
   let environment: Record<string, string> = {};
   if (!process.env["REDIS_URL"]) {
     const redis = await prepareRedis(config.dataDirectory);
     say(`starting redis, with its data in ${config.dataDirectory}/redis`);
     await supervisor.start(redis.program);
+    resources.use(
+      syncAppended(redis.directory, (error) => say(`redis' data cannot be brought to the disk: ${String(error)}`)),
+    );
     environment = { REDIS_URL: redis.url };
   }
   say("starting the api");
@@ -47,7 +51,8 @@ async function main(): Promise<number> {
     say(reason);
     stop.resolve(1);
   });
-  startEverything(supervisor, config).catch((error: unknown) => {
+  await using resources = new AsyncDisposableStack();
+  startEverything(supervisor, config, resources).catch((error: unknown) => {
     // A start that a signal cut short is no failure.
     if (signals === 0) say(error instanceof Error ? error.message : String(error));
     stop.resolve(1);
