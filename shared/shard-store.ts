@@ -127,12 +127,13 @@ export class ShardStore {
     return reply === 1 ? "begun" : "lost";
   }
 
-  /** The next items of a divided job. */
+  /** The next items of a divided job. @param turn how many times this attempt has taken some before */
   async takeBatch(
     { id, token }: Holding,
     { job, shard }: ShardPartRequest,
+    turn: number,
   ): Promise<readonly string[] | "none" | "lost"> {
-    const reply = await this.#call("take-batch", this.keys.job(id), this.keys.job(job), shard, token);
+    const reply = await this.#call("take-batch", this.keys.job(id), this.keys.job(job), shard, token, turn);
     const [status, items] = reply as [string, string?];
     if (status === "taken" && items !== undefined) return JSON.parse(items) as string[];
     return status === "none" ? "none" : "lost";

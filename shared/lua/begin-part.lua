@@ -13,9 +13,9 @@ if record[1] ~= "running" or record[2] ~= token then
 end
 local taken = redis.call("HGETALL", takenOf(job))
 for index = 1, #taken, 2 do
-  if taken[index + 1] == number then
+  if string.match(taken[index], "^%d+") == number then
     redis.call("HDEL", takenOf(job), taken[index])
-    redis.call("LPUSH", untakenOf(job), taken[index])
+    redis.call("LPUSH", untakenOf(job), taken[index + 1])
   end
 end
 return 1

@@ -41,7 +41,8 @@ local function partOf(job, number)
   return string.format("%s.%d", job, number)
 end
 
--- Hash: number of a batch -> its items. List: numbers of those that nobody has taken. Hash: number -> part that has.
+-- Hash: number of a batch -> its items. List: numbers of those that nobody has taken. Hash: number of a part and its
+-- turn, with a colon in between -> number of the batch that it took then.
 local function batchesOf(job)
   return job .. ":batches"
 end

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ShardResult } from "../../../shared/shard-result.ts";
 import { connectRedis } from "../../../shared/redis.ts";
 import { makeDataDirectory } from "../../support/images.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 import { startWorkerProcess } from "../../support/worker.ts";
 import { python, resultOf, ShardBench } from "./client.ts";
 
@@ -126,6 +127,19 @@ open("/out/junit.xml", "w").write(f'<testsuite><testcase classname="t" name="{sy
       outcome: "failed",
       counts: { tests: 32, passed: 31, failed: 1, lost: 0 },
     });
+  });
+
+  it("comes to the same answer when connections to redis break all the time", { timeout: PATIENCE_MS }, async () => {
+    await using proxy = await TcpProxy.open(Number(new URL(bench.redis.url).port));
+    await using _worker = await bench.startWorker({ REDIS_URL: bench.redis.url.replace(/:\d+/, `:${proxy.port}`) });
+    const { id } = await bench.api.accept({ kind: "shard", image: "python", ...suite, strategy: "dynamic" });
+    let breaks = 0;
+    for await (const _event of bench.shardEvents(id)) {
+      proxy.cut();
+      breaks++;
+    }
+    expect(breaks).toBeGreaterThan(8);
+    expect(resultOf(await bench.finished(id))).toMatchObject({ counts: { tests: 32, passed: 31, failed: 1, lost: 0 } });
   });
 
   it("runs on one slot: it holds none while it waits for its shards", async () => {

@@ -108,12 +108,12 @@ describe("a job that is divided", () => {
     const [first] = parts;
     if (first === undefined) throw new Error("there is no part");
     const part = await begun(first);
-    expect(await shards.takeBatch(part, first)).toEqual(["a"]);
+    expect(await shards.takeBatch(part, first, 0)).toEqual(["a"]);
     await bench.store.claim(job.id, { worker: "w", token: "again" });
     expect(await fanOut({ ...job, token: "again" }, parts, [["a"], ["b"]])).toBe("divided");
     expect(await statesOf(job)).toEqual(["running", "queued"]);
-    expect(await shards.takeBatch(part, first)).toEqual(["b"]);
-    expect(await shards.takeBatch(part, first)).toBe("none");
+    expect(await shards.takeBatch(part, first, 1)).toEqual(["b"]);
+    expect(await shards.takeBatch(part, first, 2)).toBe("none");
   });
 
   test("cannot be divided by an attempt that has lost it", async () => {
@@ -180,10 +180,20 @@ describe("batches", () => {
     const [first, second] = parts;
     if (one === undefined || two === undefined || first === undefined || second === undefined)
       throw new Error("no parts");
-    expect(await shards.takeBatch(one, first)).toEqual(["a", "b"]);
-    expect(await shards.takeBatch(two, second)).toEqual(["c"]);
-    expect(await shards.takeBatch(one, first)).toEqual(["d"]);
-    expect(await shards.takeBatch(two, second)).toBe("none");
+    expect(await shards.takeBatch(one, first, 0)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(two, second, 0)).toEqual(["c"]);
+    expect(await shards.takeBatch(one, first, 1)).toEqual(["d"]);
+    expect(await shards.takeBatch(two, second, 1)).toBe("none");
+  });
+
+  test("asked for again, because there was no answer, are the same", async () => {
+    const { parts } = await divided(batches);
+    const [first] = parts;
+    if (first === undefined) throw new Error("no parts");
+    const part = await begun(first);
+    expect(await shards.takeBatch(part, first, 0)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(part, first, 0)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(part, first, 1)).toEqual(["c"]);
   });
 
   test("of an attempt that died are given back when the next one begins, and it takes none any more", async () => {
@@ -192,14 +202,14 @@ describe("batches", () => {
     if (first === undefined || second === undefined) throw new Error("no parts");
     const dead = await begun(first);
     const other = await begun(second);
-    await shards.takeBatch(dead, first);
-    expect(await shards.takeBatch(other, second)).toEqual(["c"]);
+    await shards.takeBatch(dead, first, 0);
+    expect(await shards.takeBatch(other, second, 0)).toEqual(["c"]);
     const next = await begun(first);
-    expect(await shards.takeBatch(dead, first)).toBe("lost");
+    expect(await shards.takeBatch(dead, first, 1)).toBe("lost");
     expect(await shards.begin(dead, first)).toBe("lost");
     expect(await shards.begin(next, first)).toBe("begun");
-    expect(await shards.takeBatch(other, second)).toEqual(["a", "b"]);
-    expect(await shards.takeBatch(next, first)).toEqual(["d"]);
+    expect(await shards.takeBatch(other, second, 1)).toEqual(["a", "b"]);
+    expect(await shards.takeBatch(next, first, 0)).toEqual(["d"]);
   });
 });
 

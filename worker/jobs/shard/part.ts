@@ -111,8 +111,8 @@ async function* commandsOf(
       yield* fitCommands(command, work.items);
       return;
     case "batches":
-      for (;;) {
-        const items = await shards.takeBatch(holding, part);
+      for (let turn = 0; ; turn++) {
+        const items = await shards.takeBatch(holding, part, turn);
         // Who has lost it is stopped soon, and not believed.
         if (typeof items === "string") return;
         yield* fitCommands(command, items);
