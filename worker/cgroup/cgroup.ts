@@ -75,6 +75,8 @@ export interface Cgroup extends Disposable {
   readonly entry: CgroupEntry;
   /** Sets the limits, or others; what is so already is not written again. To be called before the program runs. */
   limit(limits: CgroupLimits): void;
+  /** Makes ready for {@link usage}: a result waits for that, and not for this. */
+  openAccounts(): void;
   /** CPU time of all its processes together so far, in nanoseconds. */
   cpuTimeNs(): number;
   /**

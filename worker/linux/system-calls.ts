@@ -8,6 +8,7 @@ export const systemCalls = {
   close: 3,
   mmap: 9,
   ioctl: 16,
+  pread64: 17,
   socket: 41,
   sendmsg: 46,
   recvmsg: 47,

@@ -81,6 +81,29 @@ describe("a v1 hierarchy", () => {
     ]);
   });
 
+  test("changes limits without a write of what stays, and the one with swap is never below the other", () => {
+    const { tree, cgroups } = separateMounts();
+    using _ = tree;
+    cgroups.prepare();
+    const cgroup = cgroups.create("c1", limits);
+    tree.takeLog();
+    const written = (changes: Partial<typeof limits>): string[] => {
+      cgroup.limit({ ...limits, ...changes });
+      return tree.takeLog().map((line) => line.replace(/.*\/c1\//, ""));
+    };
+    expect(written({})).toEqual([]);
+    expect(written({ memoryBytes: 2 ** 28 })).toEqual([
+      "memory.memsw.limit_in_bytes = 268435456",
+      "memory.limit_in_bytes = 268435456",
+    ]);
+    expect(written({ processes: 3 })).toEqual([
+      "memory.limit_in_bytes = 67108864",
+      "memory.memsw.limit_in_bytes = 67108864",
+      "pids.max = 4",
+    ]);
+    expect(written({ cpus: 1 })).toEqual(["cpu.cfs_quota_us = 100000", "pids.max = 11"]);
+  });
+
   test("leaves the limit with swap out where the kernel does not count swap", () => {
     const { "memory.memsw.limit_in_bytes": __, ...withoutSwap } = newFiles;
     const { tree, cgroups } = separateMounts(withoutSwap);
@@ -131,11 +154,16 @@ describe("a v1 hierarchy", () => {
     }
   });
 
-  test("reads the usage that the kernel counted", () => {
+  test.each([
+    ["then", false],
+    ["before", true],
+  ])("reads the usage that the kernel counted, from files that were opened %s", (_when, isOpenedBefore) => {
     const { tree, cgroups } = separateMounts();
     using _ = tree;
     cgroups.prepare();
+    const descriptors = readdirSync("/proc/self/fd").length;
     const cgroup = cgroups.create("c1", limits);
+    if (isOpenedBefore) cgroup.openAccounts();
     tree.count("cpuacct/longshore/w1/c1/cpuacct.usage", "123456789\n");
     tree.count("cpuacct/longshore/w1/c1/cpuacct.usage_sys", "23456789\n");
     tree.count("memory/service/longshore/w1/c1/memory.max_usage_in_bytes", "67108864\n");
@@ -154,6 +182,8 @@ describe("a v1 hierarchy", () => {
     });
     expect(cgroup.cpuTimeNs()).toBe(123_456_789);
     expect(cgroup.oomKills()).toBe(3);
+    cgroup[Symbol.dispose]();
+    expect(readdirSync("/proc/self/fd")).toHaveLength(descriptors);
   });
 
   test("tells its own want of memory from that of a cgroup above it", () => {

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SystemCallError } from "../../../worker/linux/errno.ts";
@@ -124,11 +124,16 @@ describe("a v2 hierarchy", () => {
     expect(cgroup.entry).toEqual({ directory: join(own, "longshore/w1/c1") });
   });
 
-  test("reads the usage that the kernel counted", () => {
+  test.each([
+    ["then", false],
+    ["before", true],
+  ])("reads the usage that the kernel counted, from files that were opened %s", (_when, isOpenedBefore) => {
     const { tree, cgroups } = worker([]);
     using _ = tree;
     cgroups.prepare();
+    const descriptors = readdirSync("/proc/self/fd").length;
     const cgroup = cgroups.create("c1", limits);
+    if (isOpenedBefore) cgroup.openAccounts();
     tree.count("own/longshore/w1/c1/cpu.stat", "usage_usec 5000\nuser_usec 3000\nsystem_usec 2000\nnr_periods 1\n");
     tree.count("own/longshore/w1/c1/memory.peak", "4096\n");
     tree.count("own/longshore/w1/c1/memory.stat", "anon 2000\nfile 2048\nshmem 1024\n");
@@ -147,6 +152,8 @@ describe("a v2 hierarchy", () => {
     tree.count("own/longshore/w1/c1/pids.peak", "11\n");
     tree.count("own/longshore/w1/c1/pids.events", "max 6\n");
     expect(cgroup.usage()).toMatchObject({ processesPeak: 11, processLimitHits: 6 });
+    cgroup[Symbol.dispose]();
+    expect(readdirSync("/proc/self/fd")).toHaveLength(descriptors);
   });
 
   test("kills a container by cgroup.kill and removes it when disposed of", () => {

@@ -50,6 +50,10 @@ export class V1Cgroup implements Cgroup {
     this.#limits = limits;
   }
 
+  openAccounts(): void {
+    for (const path of this.#accounts()) this.#files.keepOpen(path);
+  }
+
   cpuTimeNs(): number {
     return readCpuTime(this.#files, this.#directories.cpuacct);
   }
@@ -86,7 +90,18 @@ export class V1Cgroup implements Cgroup {
   }
 
   [Symbol.dispose](): void {
+    for (const path of this.#accounts()) this.#files.close(path);
     for (const directory of this.#distinct) removeCgroup(this.#files, directory, () => this.kill());
+  }
+
+  /** What {@link usage} reads in any case. */
+  #accounts(): string[] {
+    const { cpuacct, memory, pids } = this.#directories;
+    return [
+      ...["cpuacct.usage", "cpuacct.usage_sys"].map((name) => `${cpuacct}/${name}`),
+      ...["memory.max_usage_in_bytes", "memory.stat", "memory.oom_control"].map((name) => `${memory}/${name}`),
+      `${pids}/pids.peak`,
+    ];
   }
 }
 

@@ -35,6 +35,10 @@ export class V2Cgroup implements Cgroup {
     this.#limits = limits;
   }
 
+  openAccounts(): void {
+    for (const path of this.#accounts()) this.#files.keepOpen(path);
+  }
+
   cpuTimeNs(): number {
     return readCpuTimes(this.#files, this.#directory).total;
   }
@@ -69,6 +73,13 @@ export class V2Cgroup implements Cgroup {
   }
 
   [Symbol.dispose](): void {
+    for (const path of this.#accounts()) this.#files.close(path);
     removeCgroup(this.#files, this.#directory, () => this.kill());
+  }
+
+  /** What {@link usage} reads in any case. */
+  #accounts(): string[] {
+    const names = ["cpu.stat", "memory.peak", "memory.stat", "memory.events", "pids.peak"];
+    return names.map((name) => `${this.#directory}/${name}`);
   }
 }

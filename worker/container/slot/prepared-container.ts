@@ -102,6 +102,7 @@ export class PreparedContainer implements Disposable {
       new Launch(preparation.steps, { stdin: nothing, stdout: nothing, stderr: nothing }, slotSteps),
     );
     tracePhase("spawn");
+    cgroup.openAccounts();
     const [stdout, stderr] = [resources.use(Pipe.open()), resources.use(Pipe.open())];
     const parts = { preparation, cgroup, slotSteps, layers: facts.layers, stdout, stderr };
     return new PreparedContainer(parts, launch, socket, resources.move());
