@@ -144,6 +144,11 @@ describe("a registry in trouble", () => {
     expect(retries).toHaveLength(3);
   });
 
+  it("that speaks no HTTP is found out, and it is said how", async () => {
+    proxy.intercept = (request) => void request.socket.end("220 smtp.example ESMTP\r\n\r\n");
+    await expect(pull()).rejects.toThrow(/^GET http:\/\/127\.0\.0\.1:\d+\/v2\/.*: .*HTTP/);
+  });
+
   it("for good is given up with its own words", async () => {
     onManifest((_request, response) =>
       response

@@ -143,17 +143,14 @@ async function guarded<Value>(
 
 /** `fetch` rejects with a TypeError; the reason is its cause, sometimes one level further down, and may be our own. */
 function connectionError(request: HttpRequest, error: unknown): RegistryError {
+  let message = String(error);
   for (let reason = error; reason instanceof Error; reason = reason.cause) {
     if (reason instanceof RegistryError) return reason;
-    if (!("code" in reason) || typeof reason.code !== "string") continue;
-    const message = `${describe(request)}: ${reason.message === "" ? reason.code : reason.message}`;
-    return TRANSIENT_CODES.has(reason.code)
-      ? new TransientError(message, { cause: error })
-      : new UnreachableError(message, { cause: error });
+    const code = "code" in reason && typeof reason.code === "string" ? reason.code : undefined;
+    message = `${describe(request)}: ${reason.message === "" ? (code ?? reason.name) : reason.message}`;
+    if (code !== undefined && TRANSIENT_CODES.has(code)) return new TransientError(message, { cause: error });
   }
-  return new UnreachableError(`${describe(request)}: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error,
-  });
+  return new UnreachableError(message, { cause: error });
 }
 
 function describe({ method, url }: HttpRequest): string {
