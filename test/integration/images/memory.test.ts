@@ -93,6 +93,7 @@ function* manyFiles(): Generator<Buffer> {
  * @returns how much its resident memory grew at most while it added the last one, in bytes
  */
 async function growthOf(layers: readonly LayerFile[], open: string): Promise<number> {
+  const store = await mkdtemp(join(directory, "store-"));
   const from = (path: string): string => JSON.stringify(join(import.meta.dirname, "../../..", path));
   const child = spawn(
     process.execPath,
@@ -104,7 +105,7 @@ async function growthOf(layers: readonly LayerFile[], open: string): Promise<num
         import { readFile, writeFile } from "node:fs/promises";
         import { ImageStore } from ${from("worker/images/store.ts")};
         const status = async (field) => Number(new RegExp(field + ":\\\\s+(\\\\d+)").exec(await readFile("/proc/self/status", "utf8"))[1]);
-        const store = await ImageStore.open(${JSON.stringify(await mkdtemp(join(directory, "store-")))});
+        const store = await ImageStore.open(${JSON.stringify(store)});
         let [before, added] = [0, 0];
         for (const { path, diffId, bytes, ...descriptor } of ${JSON.stringify(layers)}) {
           // proc_pid_status(5): the peak begins anew.
@@ -119,6 +120,7 @@ async function growthOf(layers: readonly LayerFile[], open: string): Promise<num
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   const { added, grownBytes } = JSON.parse((await buffer(child.stdout)).toString()) as Record<string, number>;
+  await rm(store, { recursive: true });
   expect(added).toBe(layers.at(-1)?.bytes);
   return grownBytes ?? Number.NaN;
 }
