@@ -8,6 +8,9 @@ const WAIT_SECONDS = 60;
 /** Long enough for whatever is measured, and short enough to end by itself if nobody cancels it. */
 const NEIGHBOUR_LIMITS = { cpuTimeMs: 120_000, wallTimeMs: 120_000 };
 
+/** Of wall time, so that a machine that is busy otherwise ends no program before its end. */
+const SUBMISSION_LIMITS = { wallTimeMs: 60_000 };
+
 /** A submission of a problem with a single case. */
 export interface Submission {
   readonly language: string;
@@ -68,5 +71,6 @@ export class JudgeClient {
 }
 
 function asJob(submission: Submission, expected: string): object {
-  return { kind: "judge", ...submission, cases: [{ name: "only", stdin: "", expected }] };
+  const cases = [{ name: "only", stdin: "", expected }];
+  return { kind: "judge", ...submission, limits: SUBMISSION_LIMITS, cases };
 }
