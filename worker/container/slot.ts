@@ -126,6 +126,8 @@ export class Slot implements AsyncDisposable {
    *   cannot be taken away, which a new thread has tried then
    */
   async run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult> {
+    // At once: from here on nothing is prepared for the time after.
+    const run = ++this.#runs;
     try {
       await this.#recover();
       signal.throwIfAborted();
@@ -134,7 +136,6 @@ export class Slot implements AsyncDisposable {
       if (signal.aborted) return { kind: "canceled" };
       throw error;
     }
-    const run = ++this.#runs;
     const cancel = (): void => requestOfRun(this.#data.cancellation, run);
     signal.addEventListener("abort", cancel, { once: true });
     using _watching = watch === undefined ? undefined : this.#showOutput(run, watch);
@@ -213,10 +214,11 @@ export class Slot implements AsyncDisposable {
    */
   async #prepareAhead(run: number): Promise<void> {
     if (this.#data.warmth.containersMax === 0) return;
-    let stock: Stock | undefined;
-    do stock = this.#note(await this.#pool.run({ kind: "prepare" }));
-    while (stock.next === "more" && run === this.#runs);
-    if (run !== this.#runs || stock.waiting === 0) return;
+    for (let next: Stock["next"] = "more"; next === "more";) {
+      if (run !== this.#runs) return;
+      ({ next } = this.#note(await this.#pool.run({ kind: "prepare" })));
+    }
+    if (run !== this.#runs || this.#waiting === 0) return;
     this.#review = setTimeout(() => {
       if (run !== this.#runs) return;
       this.#tidied = this.#pool.run({ kind: "tidy" });
@@ -261,6 +263,9 @@ export class Slot implements AsyncDisposable {
     );
     if (isReady) return;
     await sleep(RECOVERY_PAUSE_MS);
+    // They would die with the thread, and nobody would wait for them.
+    await this.#pool.run({ kind: "drop" }).catch(() => undefined);
+    this.#waiting = 0;
     await this.#pool.destroy();
     this.#pool = openPool(this.#data);
     this.#tidied = this.#pool.run({ kind: "tidy" });
