@@ -23,6 +23,7 @@ export default defineConfig({
       ),
       serial("e2e", 3, ["test/e2e/**/*.test.ts"]),
       serial("security", 4, ["test/security/**/*.test.ts"]),
+      serial("faults", 5, ["test/faults/**/*.test.ts"]),
     ],
   },
 });

@@ -53,6 +53,7 @@ if [[ $profile == test ]]; then
   need_command skopeo skopeo
   need_command umoci umoci
   need_command openssl openssl
+  need_file /usr/sbin/mke2fs e2fsprogs
 fi
 if [[ $profile == v2 ]]; then
   need_command qemu-system-x86_64 qemu-system-x86
