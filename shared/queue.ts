@@ -38,6 +38,12 @@ const EVENTS_KEPT = 1000;
 /** First pause before a job that failed by our fault is tried again; each further one is twice as long. */
 const BACKOFF_MS = 500;
 
+/** How far apart clocks of machines are taken for the same; longer than any pause that is no backoff. */
+const CLOCK_SLACK_MS = 60_000;
+
+/** Jobs that are looked at in one go. */
+const STRANDED_MAX = 100;
+
 type QueueSettings = Pick<
   QueueOptions,
   "prefix" | "defaultJobOptions" | "streams" | "skipVersionCheck" | "skipWaitingForReady"
@@ -149,6 +155,28 @@ export class JobQueue implements AsyncDisposable {
       default:
         return "waiting";
     }
+  }
+
+  /**
+   * Has jobs taken up now that would wait for longer than anybody lets them: the clock of the machine that put them off was
+   * ahead of Redis', and by that of others their time may be hours away. @returns how many
+   */
+  async promoteStranded(): Promise<number> {
+    const { redis, attempts } = this.#options;
+    const longestMs = CLOCK_SLACK_MS + BACKOFF_MS * 2 ** Math.max(0, attempts - 2);
+    return await this.#use(async (queue) => {
+      const [seconds] = await redis.time();
+      // BullMQ's scores: milliseconds, and 12 bits that tell jobs of the same one apart.
+      const latest = (Number(seconds) * 1000 + longestMs) * 0x1000;
+      const ids = await redis.zrangebyscore(queue.toKey("delayed"), latest, "+inf", "LIMIT", 0, STRANDED_MAX);
+      let promoted = 0;
+      for (const id of ids) {
+        const job = await queue.getJob(id);
+        // Somebody else may have been faster.
+        if (job !== undefined && (await job.isDelayed())) await job.promote().then(() => (promoted += 1));
+      }
+      return promoted;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -29,8 +29,12 @@ export class Reconciler {
     this.#queue = queue;
   }
 
-  /** Looks at the next jobs of each state and fails those that are lost with `worker_lost`; returns their ids. */
+  /**
+   * Looks at the next jobs of each state and fails those that are lost with `worker_lost`; returns their ids. Has those
+   * taken up that a wrong clock has put off.
+   */
   async next(): Promise<string[]> {
+    await this.#queue.promoteStranded();
     const lost: string[] = [];
     for (const set of [this.#store.keys.running, this.#store.keys.queued]) {
       for (const id of await this.#nextBatch(set)) {

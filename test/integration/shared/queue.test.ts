@@ -1,8 +1,8 @@
-import { Worker } from "bullmq";
+import { Queue, Worker } from "bullmq";
 import { once } from "node:events";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { QUEUE_NAME } from "../../../shared/keys.ts";
-import { workerSettings, type JobReference } from "../../../shared/queue.ts";
+import { queueSettings, workerSettings, type JobReference } from "../../../shared/queue.ts";
 import { readQueueDepth } from "../../../shared/queue-depth.ts";
 import { Reconciler } from "../../../shared/reconcile.ts";
 import { connected, done, requestOf } from "../../support/jobs.ts";
@@ -89,4 +89,15 @@ test("a job that BullMQ has given up is found behind any number of older ones th
   for (let step = 0; step < 6; step++) found.push(...(await reconciler.next()));
   expect(found).toEqual([lost.id]);
   expect((await readQueueDepth(bench.redis, QUEUE))[0]).toMatchObject({ state: "queued", jobs: waiting });
+});
+
+test("a job that a clock which was ahead has put off is taken up, and one that waits for its next attempt is left", async () => {
+  const queue = new Queue<JobReference>(QUEUE_NAME, { connection: bench.redis, ...queueSettings(QUEUE, 3) });
+  const putOff = async (id: string, delay: number) => void (await queue.add("job", { id, needs: [] }, { jobId: id, delay }));
+  await putOff("by-an-hour", 3_600_000);
+  await putOff("by-a-second", 1000);
+  await new Reconciler(bench.redis, bench.store, bench.queue).next();
+  expect((await queue.getDelayed()).map(({ id }) => id)).toEqual(["by-a-second"]);
+  expect(await queue.getJobState("by-an-hour")).toBe("waiting");
+  await queue.close();
 });
