@@ -59,7 +59,7 @@ async function openArchive(
   { platform, signal }: ImportOptions,
   resources: AsyncDisposableStack,
 ): Promise<ArchivedImage[]> {
-  if ((await stat(path)).isDirectory()) {
+  if (await isDirectory(path)) {
     const files = new DirectoryFiles(path);
     if (!(await isLayout(files)))
       throw new Error(
@@ -76,10 +76,30 @@ async function openArchive(
     await decompress(createReadStream(path), compression, write, signal);
   }
   return (
-    (await imagesOf(await TarFiles.read(plain), platform)) ?? [
+    (await imagesOf(await readTar(plain, path), platform)) ?? [
       await imageOfRootFileSystem(path, store.limits.layerBytesMax, signal),
     ]
   );
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    const isAbsent = error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+    if (!isAbsent) throw error;
+    throw new Error(`there is no ${path}: name an OCI layout or a tar`, { cause: error });
+  }
+}
+
+/** @param path what the user knows it by: the parser's own words do not say what it could not read */
+async function readTar(plain: string, path: string): Promise<TarFiles> {
+  try {
+    return await TarFiles.read(plain);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${path} cannot be read as a tar: ${reason}`, { cause: error });
+  }
 }
 
 async function imagesOf(files: ArchiveFiles, platform: Platform): Promise<ArchivedImage[] | undefined> {
