@@ -88,6 +88,7 @@ describe("longshore images", () => {
     const help = await done(["--help"]);
     for (const name of "list build pull push commit import export inspect history rm gc".split(" "))
       expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
+    expect((await program(["build", "--help"])).stdout).not.toContain("{}");
     const helps = await Promise.all(WITH_EXAMPLES.map(async (name) => (await program([name, "--help"])).stdout));
     for (const [index, name] of WITH_EXAMPLES.entries())
       expect(helps[index]).toMatch(new RegExp(`Examples:\\n(.*\\n)*.*longshore images ${name} `));
@@ -102,7 +103,8 @@ describe("longshore images", () => {
     [["export", "nothing", "-o", "-"], "image nothing is not here: longshore images list shows those that are\n"],
     [["export", "nothing"], "error: required option '-o, --output <path>' not specified\n"],
     [["build"], /^say what to build: CONTEXT -t NAME, --all, or some of bash, /],
-    [["build", "nothing"], /^image nothing could not be built: there is no nothing\/Dockerfile: there are bash, /],
+    [["build", "nothing"], /^no image nothing comes with Longshore, only bash, .* build nothing -t NAME\n$/],
+    [["build", "python", "."], /^no image \. comes with Longshore, .*: longshore images build \. -t NAME\n$/],
     [["build", "python", "--network", "host", "--no-cache"], /^without -t, --network, --no-cache would mean nothing: /],
     [["build", "one", "two", "-t", "x"], /^a build with -t takes one context: /],
     [["build", ".", "--all", "-t", "x"], /^a build with -t takes one context: /],
@@ -110,8 +112,9 @@ describe("longshore images", () => {
     [["build", ".", "-t", `sha256:${"0".repeat(64)}`], /is a digest: give the image a name/],
     [["build", ".", "-t", "x", "--network", "bridge"], /a bridge would need .* see SECURITY.md: use none or host\n/],
     [["build", ".", "-t", "x", "--build-arg", "NOT_THERE"], /NOT_THERE is not in the environment: write NOT_THERE=val/],
-    [["build", "/nowhere", "-t", "x"], /^there is no .*\/nowhere\/Dockerfile: name the Dockerfile with -f\n$/],
-    [["import", "/nowhere"], /ENOENT.*\/nowhere/],
+    [["build", "/nowhere", "-t", "x"], "there is no /nowhere/Dockerfile: name the Dockerfile with -f\n"],
+    [["import", "/nowhere"], "there is no /nowhere: name an OCI layout or a tar\n"],
+    [["import", PROGRAM], /images\.ts cannot be read as a tar: \w/],
     [["commit", "job", "Upper"], /is no image reference/],
     [["commit", "job", "name"], /no layer of job job is kept in .*: .* the worker that its result names/],
   ])("%j fails with a line that says why", async (words, message) => {

@@ -19,6 +19,11 @@ export async function* buildShipped(
   const chosen = names === "all" ? available : names;
   if (chosen.length === 0)
     throw new Error(`say what to build: CONTEXT -t NAME, --all, or some of ${available.join(", ")}`);
+  const unknown = chosen.find((name) => !available.includes(name));
+  if (unknown !== undefined)
+    throw new Error(
+      `no image ${unknown} comes with Longshore, only ${available.join(", ")}; a context of your own needs a name for its image: longshore images build ${unknown} -t NAME`,
+    );
   const printer = new BuildPrinter(verbosity);
   for (const name of chosen) {
     yield await buildShippedImage(store, name, { runner, signal, onEvent: (of, event) => printer.print(of, event) });

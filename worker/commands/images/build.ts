@@ -11,7 +11,7 @@ import { printImage } from "./summary.ts";
 interface BuildOptions {
   readonly tag?: readonly [string, ...string[]];
   readonly file?: string;
-  readonly buildArg: ReadonlyMap<string, string>;
+  readonly buildArg?: ReadonlyMap<string, string>;
   readonly target?: string;
   readonly network: ContextBuild["network"];
   readonly cache: boolean;
@@ -40,12 +40,7 @@ export function buildCommand(): Command {
     .argument("[words...]", "a context with -t, else names of images under infra/images")
     .option("-t, --tag <name>", "name of the image; may be repeated", collectNames)
     .option("-f, --file <path>", "the Dockerfile, if it is not CONTEXT/Dockerfile")
-    .option(
-      "--build-arg <name=value>",
-      "value of an ARG; without =value, that of the environment",
-      addArgument,
-      new Map(),
-    )
+    .option("--build-arg <name=value>", "value of an ARG; without =value, that of the environment", addArgument)
     .option("--target <stage>", "stop at this stage")
     .addOption(
       new Option("--network <mode>", "what RUN can reach: nothing (none), or all that this host can (host)")
@@ -87,7 +82,7 @@ Examples:
 function describeContext(
   words: readonly string[],
   names: readonly [string, ...string[]],
-  { file, buildArg, target, network, cache, all }: BuildOptions,
+  { file, buildArg = new Map(), target, network, cache, all }: BuildOptions,
 ): ContextBuild {
   const [context, ...more] = words;
   if (context === undefined || more.length > 0 || all === true) {
@@ -115,7 +110,7 @@ function collectNames(name: string, previous: readonly string[] = []): readonly 
   return previous.concat(name);
 }
 
-function addArgument(text: string, previous: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+function addArgument(text: string, previous: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
   const equals = text.indexOf("=");
   const name = equals < 0 ? text : text.slice(0, equals);
   const value = equals < 0 ? process.env[name] : text.slice(equals + 1);

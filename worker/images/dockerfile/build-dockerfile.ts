@@ -37,7 +37,7 @@ export interface DockerfileBuild {
   readonly context: string;
   /** Path of the Dockerfile, which need not be in the context. */
   readonly dockerfile: string;
-  /** What errors call the Dockerfile; its path from the working directory unless stated. */
+  /** What errors call the Dockerfile; its path unless stated, from the working directory if it lies there. */
   readonly displayName?: string;
   /** What the image is called; at least one name. */
   readonly names: readonly [string, ...string[]];
@@ -60,7 +60,7 @@ export interface DockerfileBuild {
 /** @throws {DockerfileError} for what the Dockerfile says, and for a step that fails */
 export async function buildDockerfile(store: ImageStore, build: DockerfileBuild): Promise<StoredImage> {
   const given = build.arguments ?? new Map<string, string>();
-  const file = build.displayName ?? relative(process.cwd(), build.dockerfile);
+  const file = build.displayName ?? shortest(build.dockerfile);
   const text = await readDockerfile(build.dockerfile, file);
   const plan = planBuild(parseDockerfile(text, file), {
     arguments: given,
@@ -122,6 +122,12 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
   }
   if (last === undefined) throw new DockerfileError(file, 1, "there is no stage");
   return commit(store, build, last);
+}
+
+/** From the working directory where the path lies below it: a way up says less than the path itself. */
+function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
 }
 
 function lineOfCopyFrom({ instructions, from }: Stage, name: string): number {
