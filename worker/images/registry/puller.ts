@@ -9,7 +9,6 @@
  */
 import { formatReference, type Reference } from "../../../shared/image-reference.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
-import { pullImage } from "./pull.ts";
 import { TransientError } from "./registry-error.ts";
 import type { RegistrySettings } from "./settings.ts";
 
@@ -70,6 +69,8 @@ export class ImagePuller {
   async #pull(name: string, abandoned: AbortSignal): Promise<StoredImage> {
     const deadline = AbortSignal.timeout(PULL_MS_MAX);
     try {
+      // An HTTP client of 28 MB, which few workers ever need.
+      const { pullImage } = await import("./pull.ts");
       return await pullImage(this.#store, name, this.#settings, { signal: AbortSignal.any([abandoned, deadline]) });
     } catch (error) {
       if (!deadline.aborted) throw error;
