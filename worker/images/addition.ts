@@ -159,7 +159,10 @@ export class ImageAddition implements AsyncDisposable {
   }
 
   async #find({ descriptor, diffId }: LayerSource): Promise<StoredLayer | undefined> {
-    return (await this.#store.hasBlob(descriptor.digest)) ? this.#store.layers.get(diffId) : undefined;
+    if (!(await this.#store.hasBlob(descriptor.digest))) return undefined;
+    const layer = await this.#store.layers.get(diffId);
+    if (layer !== undefined) insistOnDescription(descriptor, layer, await this.#store.blobs.sizeOf(descriptor.digest));
+    return layer;
   }
 
   /** Counts a layer that was here for the image that it is a part of. */
@@ -261,6 +264,23 @@ function tooLargeImage({ limits }: ImageStore): ImageRefusedError {
 
 function insistOnLayerType({ mediaType }: Descriptor): void {
   refuseOnThrow("a layer", () => compressionOf(mediaType));
+}
+
+/**
+ * What is here is not read again, but has to be what the manifest says: it is pushed and exported with these words.
+ * @param blobBytes undefined where the layer was built here, and its tar is made when it is asked for
+ */
+function insistOnDescription(
+  { digest, size, mediaType }: Descriptor,
+  { digest: diffId, bytes }: StoredLayer,
+  blobBytes: number = bytes,
+): void {
+  if (blobBytes !== size)
+    throw new ImageRefusedError(
+      `layer ${digest} is refused: it has ${blobBytes} bytes, not the ${size} of its manifest`,
+    );
+  if (compressionOf(mediaType) === "none" && digest !== diffId)
+    throw new ImageRefusedError(`layer ${digest} is refused: it is not compressed, and not the ${diffId} of its image`);
 }
 
 function refuseOnThrow<Result>(what: string, parse: () => Result): Result {

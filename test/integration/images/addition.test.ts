@@ -69,6 +69,20 @@ describe("a layer that many want at once", () => {
     expect(await store.layers.list()).toHaveLength(1);
   });
 
+  it("is refused to an image that says something else of it, though it is here", async () => {
+    await using addition = await store.beginAddition();
+    const [one, other] = [layerOf(tar, "none"), layerOf(tarArchive({ name: "other" }), "none")];
+    for (const source of [one, other]) await addition.addLayer(source);
+    const larger = { ...one, descriptor: { ...one.descriptor, size: one.descriptor.size + 1 } };
+    await expect(addition.addLayer(larger)).rejects.toThrow(
+      `is refused: it has ${tar.length} bytes, not the ${tar.length + 1} of its manifest`,
+    );
+    await expect(addition.addLayer({ ...one, diffId: other.diffId })).rejects.toThrow(
+      `is refused: it is not compressed, and not the ${other.diffId} of its image`,
+    );
+    expect([one.opened(), other.opened()]).toEqual([1, 1]);
+  });
+
   it("is not fetched again for another image", async () => {
     await using addition = await store.beginAddition();
     const first = layerOf(tar);
