@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config";
 /** What must not depend on whether a container was prepared before its job came: see test/support/container.ts. */
 const SAME_WHEN_WARM = ["files", "isolation", "layers", "lifetime", "limits", "memory", "output-watch", "untouched"];
 
+/** Attacks on what containers could share, or have seen before their job came. */
+const ATTACKED_WHEN_WARM = ["keyrings", "neighbours", "network", "proc"];
+
 /**
  * Groups of tests, run one after the other (`groupOrder`).
  *
@@ -23,7 +26,13 @@ export default defineConfig({
       ),
       serial("e2e", 3, ["test/e2e/**/*.test.ts"]),
       serial("security", 4, ["test/security/**/*.test.ts"]),
-      serial("faults", 5, ["test/faults/**/*.test.ts"]),
+      serial(
+        "security-warm",
+        5,
+        ATTACKED_WHEN_WARM.map((name) => `test/security/${name}.test.ts`),
+        { TEST_CONTAINERS: "warm" },
+      ),
+      serial("faults", 6, ["test/faults/**/*.test.ts"]),
     ],
   },
 });

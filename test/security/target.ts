@@ -51,8 +51,9 @@ export class Target implements AsyncDisposable {
   static async open(slots = 1, settings: Readonly<Record<string, string>> = {}): Promise<Target> {
     await using resources = new AsyncDisposableStack();
     const data = resources.use(await makeDataDirectory());
-    // Containers that wait for jobs would be counted among the traces of those that had one.
-    const own = { LONGSHORE_SLOTS: String(slots), LONGSHORE_WARM_CONTAINERS: "0", LONGSHORE_LOG_LEVEL: "error" };
+    // Containers that wait for jobs would be counted among the traces of those that had one, where traces are looked at.
+    const waiting = process.env["TEST_CONTAINERS"] === "warm" ? {} : { LONGSHORE_WARM_CONTAINERS: "0" };
+    const own = { LONGSHORE_SLOTS: String(slots), LONGSHORE_LOG_LEVEL: "error", ...waiting };
     const environment = { ...own, ...settings };
     const longshore = resources.use(await startLongshore(data.path, environment));
     const { LONGSHORE_API_KEY: key } = settings;
