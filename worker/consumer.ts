@@ -67,7 +67,7 @@ export class Consumer {
       // see renewLock
       skipLockRenewal: true,
     });
-    this.#worker.on("failed", (job) => void this.#onFailed(job));
+    this.#worker.on("failed", (job, error) => void this.#onFailed(job, error));
     this.#worker.on("error", reportOutages(context.logger, "bullmq"));
   }
 
@@ -165,7 +165,7 @@ export class Consumer {
           await job.moveToWait(token);
           throw new WaitingError();
         case "retry":
-          throw new Error("the attempt failed");
+          throw new ReportedError("the attempt failed");
         case "give back":
           await job.moveToWait(token);
           throw new WaitingError();
@@ -189,14 +189,19 @@ export class Consumer {
     } catch (error) {
       // Not the error itself: that of a script has the script and all its arguments.
       this.#context.logger.error({ job, reason: String(error) }, "an attempt could not be concluded");
-      throw error;
+      throw new ReportedError("the attempt could not be concluded", { cause: error });
     }
   }
 
   /** BullMQ gives a job up whose workers were lost too often: it does so without calling us to process it. */
-  async #onFailed(job: Job<JobReference> | undefined): Promise<void> {
-    if (job?.deferredFailure === undefined) return;
+  async #onFailed(job: Job<JobReference> | undefined, reason: Error): Promise<void> {
     const { store, logger } = this.#context;
+    if (job?.deferredFailure === undefined) {
+      // A mistake of ours: BullMQ tries the job again, and keeps the reason to itself.
+      if (!(reason instanceof ReportedError))
+        logger.error({ err: reason, job: job?.data.id }, "a job was not taken up");
+      return;
+    }
     const { id } = job.data;
     const error = { code: "worker_lost", message: errorTable.worker_lost.message } as const;
     try {
@@ -207,6 +212,9 @@ export class Consumer {
     }
   }
 }
+
+/** Tells BullMQ that an attempt has failed; the log says why. */
+class ReportedError extends Error {}
 
 /** Does what BullMQ does for a job that it knows of, when what was done with the job has ended. */
 async function tellOfDisplaced(ended: Promise<void>, job: Job<JobReference>, token: string): Promise<void> {
