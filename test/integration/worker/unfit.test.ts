@@ -1,4 +1,5 @@
 /** Workers that lack something, beside others that do not. */
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,6 +89,21 @@ it("one whose data directory is deleted ends, and the next start makes it again"
   expect(await client.run({ language: "bash", source: "echo after" })).toMatchObject({
     state: "done",
     result: { stdout: { content: "after\n" } },
+  });
+});
+
+it("one whose disk is full reports no job without its files, and another attempt is made", async () => {
+  const path = makeOwn("full");
+  const outputs = join(path, "outputs");
+  mkdirSync(outputs);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k", "longshore-unfit", outputs]);
+  using _mount = { [Symbol.dispose]: () => void execFileSync("umount", [outputs]) };
+  await using _worker = start(path);
+  const job = await client.run({ language: "bash", source: "seq 300000 > out.txt", outputs: ["out.txt"] });
+  expect(job).toMatchObject({
+    state: "failed",
+    attempt: 3,
+    error: { code: "setup_failed", message: expect.stringContaining("ENOSPC") },
   });
 });
 

@@ -213,12 +213,8 @@ function copyToSpool(
     const read = readSync(source, piece, 0, Math.min(piece.length, size - bytes), bytes);
     if (read === 0) break;
     hash.update(piece.subarray(0, read));
-    try {
-      for (let written = 0; written < read;) written += writeSync(target, piece, written, read - written);
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-      return { error: `the worker has no place for it: ${code}` };
-    }
+    // A disk of the worker's that is full is no property of the file: the attempt fails, and another worker may have room.
+    for (let written = 0; written < read;) written += writeSync(target, piece, written, read - written);
     bytes += read;
   }
   return { file, bytes, sha256: hash.digest("hex") };
