@@ -8,7 +8,16 @@ import { writeReport } from "../../../worker/jobs/shard/report/write-report.ts";
 import { defineTarget } from "../target.ts";
 import { hostileText } from "../values.ts";
 
-const BOUNDS = { bytes: 20_000, tests: 20, characters: 5000, depth: 6, textCharacters: 100, nameCharacters: 50 };
+const BOUNDS = {
+  bytes: 20_000,
+  tests: 20,
+  characters: 5000,
+  depth: 6,
+  attributes: 4,
+  failures: 3,
+  textCharacters: 100,
+  nameCharacters: 50,
+};
 
 const markup = fc.constantFrom(
   ...[

@@ -165,6 +165,22 @@ describe("a report is read as far as it goes", () => {
     expect(characters).toBe(10_000);
   });
 
+  it("though a test has failures without number, and an element attributes", async () => {
+    const failures = `<failure/><rerunError/>`.repeat(1000);
+    const { tests } = await parse(`<testsuite><testcase name="a">${failures}</testcase></testsuite>`);
+    expect(tests[0]?.earlierFailures).toHaveLength(reportBounds.failures);
+    const attributes = Array.from({ length: 1000 }, (_, index) => `a${index}=""`).join(" ");
+    const read = await parse(`<testsuite><testcase name="b"/><testcase ${attributes}/></testsuite>`);
+    expect(read.fault).toBe("an element of the report has more than 256 attributes");
+    expect(read.tests.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  it("with times that can be added up, whatever it says", async () => {
+    const times = ["1e308", "Infinity", "-1", "NaN", "1e303"].map((time) => `<testcase time="${time}"/>`);
+    const { tests } = await parse(`<testsuite>${times.join("")}</testsuite>`);
+    expect(tests.map(({ timeMs }) => timeMs)).toEqual([1e9, 0, 0, 0, 1e9]);
+  });
+
   it("keeping the beginning and the end of long texts, without holding the rest", async () => {
     function* source() {
       yield Buffer.from(`<testsuite name="s"><testcase name="${"n".repeat(10_000)}"><failure message="m">begin`);

@@ -9,6 +9,8 @@ export const reportBounds: ReportBounds = {
   tests: 100_000,
   characters: 64 * 1024 * 1024,
   depth: 32,
+  attributes: 256,
+  failures: 256,
   textCharacters: 32 * 1024,
   nameCharacters: 4 * 1024,
 };

@@ -26,6 +26,10 @@ export interface ReportBounds {
   readonly characters: number;
   /** Elements in one another. */
   readonly depth: number;
+  /** Of one element. */
+  readonly attributes: number;
+  /** Of one test, and those of other times that it was run; further ones are left out. They may be empty, and millions. */
+  readonly failures: number;
   /** Of a failure's details, and of each of a test's streams, in UTF-16 code units. */
   readonly textCharacters: number;
   /** Of a name, or a message. */
@@ -71,9 +75,11 @@ export class ReportReader {
   readonly #parser = new SaxesParser();
   readonly #frames: Frame[] = [];
   #characters = 0;
+  #attributes = 0;
 
   constructor(bounds: ReportBounds) {
     this.#bounds = bounds;
+    this.#parser.on("attribute", () => this.#countAttribute());
     this.#parser.on("opentag", (tag) => this.#open(tag));
     this.#parser.on("closetag", () => this.#close());
     const append = (text: string): void => {
@@ -100,7 +106,15 @@ export class ReportReader {
     this.#parser.close();
   }
 
+  #countAttribute(): void {
+    this.#attributes++;
+    if (this.#attributes > this.#bounds.attributes) {
+      throw new ReportFault(`an element of the report has more than ${this.#bounds.attributes} attributes`);
+    }
+  }
+
   #open({ name, attributes }: SaxesTagPlain): void {
+    this.#attributes = 0;
     if (this.#frames.length === 0 && name !== "testsuites" && name !== "testsuite") {
       throw new ReportFault(`the report is no junit xml: it begins with <${this.#short(name)}>`);
     }
@@ -146,7 +160,8 @@ export class ReportReader {
   #sinkIn(test: OpenTest, name: string, attributes: Attributes): BoundedText | undefined {
     const message = this.#short(attributes["message"]);
     const details = this.#text();
-    const fail = (list: OpenFailure[], outcome: Failure["outcome"]): BoundedText => {
+    const fail = (list: OpenFailure[], outcome: Failure["outcome"]): BoundedText | undefined => {
+      if (list.length >= this.#bounds.failures) return undefined;
       list.push({ outcome, type: this.#short(attributes["type"]), message, details });
       return details;
     };
@@ -249,8 +264,11 @@ function lineOf(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
+/** No container lives as long: beyond, sums of them would become infinite, which neither JSON nor a split has a place for. */
+const SECONDS_MAX = 1e6;
+
 /** Seconds in decimals, with commas between thousands by Surefire. In whole microseconds, lest they become long numbers. */
 function millisecondsOf(text = ""): number {
   const seconds = Number(text.replaceAll(",", ""));
-  return Number.isFinite(seconds) && seconds > 0 ? Math.round(seconds * 1e6) / 1e3 : 0;
+  return Number.isFinite(seconds) && seconds > 0 ? Math.round(Math.min(seconds, SECONDS_MAX) * 1e6) / 1e3 : 0;
 }
