@@ -84,6 +84,17 @@ describe("names of thousands of components", () => {
   });
 });
 
+describe("items that are spelled alike", () => {
+  it("are not all listed by every test of theirs", () => {
+    // In binary, with two separators for digits: all of them are `a` and `b`.
+    const separators = Array.from({ length: 5000 }, (_, index) =>
+      index.toString(2).replaceAll("0", ".").replaceAll("1", "/"),
+    );
+    const matcher = new ItemMatcher(separators.map((separator) => `a${separator}b`));
+    expect(matcher.itemsOf(makeTest({ classname: "a.b", name: "works" }))).toHaveLength(64);
+  });
+});
+
 describe("a test's id", () => {
   it.each([
     ["tests.test_a.TestX::test_y", { classname: "tests.test_a.TestX", name: "test_y" }],

@@ -15,6 +15,12 @@ import { fullNamesOf, isEnding, type Spelling, spellingsOf } from "./test-name.t
 /** Components of an item's end that are enough to know it by. */
 const END_COMPONENTS_MIN = 2;
 
+/**
+ * Items that one test is looked up for. Nobody names a directory, its files and their tests so often; but thousands of items
+ * may be spelled alike (`a/b`, `a.b`, `a//b`), and every test of theirs would have a list of them all.
+ */
+const ITEMS_MAX = 64;
+
 /** What the ends of all items may take, in UTF-16 code units: those of long items with many components are many. */
 const END_CHARACTERS_MAX = 16 * 1024 * 1024;
 
@@ -93,7 +99,7 @@ class NameIndex {
       for (const found of [this.#items.whole.get(key), bare]) {
         if (found === undefined) continue;
         length = next - begin;
-        for (const item of found) items.add(item);
+        for (const item of found.slice(0, ITEMS_MAX - items.size)) items.add(item);
       }
     }
     return { items: [...items], length };
