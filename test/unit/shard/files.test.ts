@@ -44,6 +44,18 @@ test("there are no more files than can be listed", () => {
   expect([files.returned.length, files.missing.length]).toEqual([1000, 100]);
 });
 
+test("there are no longer paths than can be listed", () => {
+  const files = new PartFiles({ directory: "/none", bytesMax: 100 });
+  const deep = `${"d".repeat(255)}/`.repeat(15);
+  for (let n = 0; n < 1000; n++) {
+    files.addOutput({ shard: 1, run: 1 }, { path: `${deep}${n}`, content: Buffer.of(), sha256: "" }, "output");
+  }
+  const listed = files.returned.reduce((sum, { path }) => sum + path.length, 0);
+  expect(listed).toBeLessThanOrEqual(256 * 1024);
+  expect(files.returned.length).toBeGreaterThan(50);
+  expect(files.missing).toHaveLength(100);
+});
+
 test.each([
   ["ends", 100, "ends", false],
   ["a long one", 3, "one", true],

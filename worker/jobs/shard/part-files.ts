@@ -7,6 +7,9 @@ import type { ReturnedFile } from "../result.ts";
 const FILES_MAX = 1000;
 const MISSING_MAX = 100;
 
+/** Characters of all paths together: a program chooses them, and the result that lists them is in Redis. */
+const PATH_CHARACTERS_MAX = 256 * 1024;
+
 /** Where a file is from: the shard, and which of its commands, both from 1. */
 export interface FileOrigin {
   readonly shard: number;
@@ -19,6 +22,7 @@ export class PartFiles {
   readonly #spool: OutputSpool;
   readonly #paths = new Set<string>();
   #bytes = 0;
+  #pathCharacters = 0;
 
   constructor(spool: OutputSpool) {
     this.#spool = spool;
@@ -58,7 +62,10 @@ export class PartFiles {
     const { path } = file;
     if (this.#paths.has(path)) this.#miss(path, "another file has this path already");
     else if (this.returned.length >= FILES_MAX) this.#miss(path, `more than ${FILES_MAX} files: the rest is left out`);
-    else {
+    else if (this.#pathCharacters + path.length > PATH_CHARACTERS_MAX) {
+      this.#miss(path, "the paths of this shard's files are too long together: the rest is left out");
+    } else {
+      this.#pathCharacters += path.length;
       this.#paths.add(path);
       this.returned.push(file);
     }
