@@ -161,8 +161,9 @@ export class ImageAddition implements AsyncDisposable {
   async #find({ descriptor, diffId }: LayerSource): Promise<StoredLayer | undefined> {
     if (!(await this.#store.hasBlob(descriptor.digest))) return undefined;
     const layer = await this.#store.layers.get(diffId);
-    if (layer !== undefined) insistOnDescription(descriptor, layer, await this.#store.blobs.sizeOf(descriptor.digest));
-    return layer;
+    if (layer === undefined) return undefined;
+    insistOnDescription(descriptor, layer, await this.#store.blobs.sizeOf(descriptor.digest));
+    return isOf(layer, descriptor) ? layer : undefined;
   }
 
   /** Counts a layer that was here for the image that it is a part of. */
@@ -183,10 +184,11 @@ export class ImageAddition implements AsyncDisposable {
     if (!isBlobHere) this.#reserve(descriptor);
     try {
       if (!isBlobHere) await receiveBlob(await open(), descriptor, blob, signal);
-      const present = await layers.get(diffId);
       const path = isBlobHere ? blobs.pathOf(descriptor.digest) : blob;
-      const unpacked =
-        present === undefined ? await this.#unpack({ descriptor, diffId, path, tree }, signal) : this.#count(present);
+      const unpacked = await this.#unpack({ descriptor, diffId, path, tree }, signal);
+      // It was unpacked from another blob: what this one holds has been compared, and is not needed twice.
+      const present = await layers.get(diffId);
+      if (present !== undefined && this.#room !== undefined) giveBack(this.#room.allowance, unpacked.bytes);
       if (!isBlobHere) await blobs.adopt(blob, descriptor.digest);
       this.#added.add(descriptor.digest).add(diffId);
       return present ?? (await layers.adopt(tree, diffId, { ...unpacked, blob: descriptor }));
@@ -281,6 +283,11 @@ function insistOnDescription(
     );
   if (compressionOf(mediaType) === "none" && digest !== diffId)
     throw new ImageRefusedError(`layer ${digest} is refused: it is not compressed, and not the ${diffId} of its image`);
+}
+
+/** Whether a layer that is here is known to be what this blob holds; else only unpacking tells. */
+function isOf({ blob }: StoredLayer, { digest, mediaType }: Descriptor): boolean {
+  return blob?.digest === digest || compressionOf(mediaType) === "none";
 }
 
 function refuseOnThrow<Result>(what: string, parse: () => Result): Result {

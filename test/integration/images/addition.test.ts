@@ -83,6 +83,31 @@ describe("a layer that many want at once", () => {
     expect([one.opened(), other.opened()]).toEqual([1, 1]);
   });
 
+  it("is refused to an image that has it from a blob of something else", async () => {
+    await using addition = await store.beginAddition();
+    const [one, other] = [layerOf(tar), layerOf(tarArchive({ name: "other" }))];
+    await addition.addLayer(one);
+    const mistaken = { ...other, diffId: one.diffId };
+    await expect(addition.addLayer(mistaken)).rejects.toThrow(`layer ${other.descriptor.digest} is refused`);
+    expect(await store.hasBlob(other.descriptor.digest)).toBe(false);
+    // Nor when that blob is here as well, as what it is.
+    await addition.addLayer(other);
+    await expect(addition.addLayer(mistaken)).rejects.toThrow(`layer ${other.descriptor.digest} is refused`);
+    expect(await store.layers.list()).toHaveLength(2);
+  });
+
+  it("is compressed in another way by another image, and stored once", async () => {
+    await using addition = await store.beginAddition();
+    const layers = [];
+    for (const compression of ["gzip", "zstd", "none"] as const) {
+      layers.push(await addition.addLayer(layerOf(tar, compression)));
+    }
+    expect(new Set(layers.map(({ path }) => path)).size).toBe(1);
+    for (const compression of ["gzip", "zstd", "none"] as const) {
+      expect(await store.hasBlob(layerOf(tar, compression).descriptor.digest)).toBe(true);
+    }
+  });
+
   it("is not fetched again for another image", async () => {
     await using addition = await store.beginAddition();
     const first = layerOf(tar);
