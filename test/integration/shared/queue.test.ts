@@ -93,7 +93,8 @@ test("a job that BullMQ has given up is found behind any number of older ones th
 
 test("a job that a clock which was ahead has put off is taken up, and one that waits for its next attempt is left", async () => {
   const queue = new Queue<JobReference>(QUEUE_NAME, { connection: bench.redis, ...queueSettings(QUEUE, 3) });
-  const putOff = async (id: string, delay: number) => void (await queue.add("job", { id, needs: [] }, { jobId: id, delay }));
+  const putOff = async (id: string, delay: number) =>
+    void (await queue.add("job", { id, needs: [] }, { jobId: id, delay }));
   await putOff("by-an-hour", 3_600_000);
   await putOff("by-a-second", 1000);
   await new Reconciler(bench.redis, bench.store, bench.queue).next();
