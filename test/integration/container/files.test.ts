@@ -65,11 +65,18 @@ describe("files returned from a container", () => {
     const script = "echo a > here; echo b > /out/b.xml; echo c > /out/c.txt; ln -s /etc /out/d.xml";
     const result = await slot.bash(script, { outputs, directories: ["/out"] });
     expect(result.outputs.map((output) => ("error" in output ? [output.path, output.error] : output.path))).toEqual([
-      "here",
       ["/etc/hostname-of-nobody", "no such file"],
       "/out/b.xml",
       ["/out/d.xml", "a symbolic link is not a regular file"],
+      "here",
     ]);
+  });
+
+  it("come from the root first, so that many in the working directory leave no report out", async () => {
+    const script = "echo report > /out/a.xml; for n in {1..300}; do echo > $n; done";
+    const result = await slot.bash(script, { outputs: ["*", "/out/*.xml"], directories: ["/out"] });
+    expect(result.outputs[0]).toMatchObject({ path: "/out/a.xml", sha256: expect.any(String) });
+    expect(result.outputs).toHaveLength(257);
   });
 
   it("are those named, and those that match a glob, with their digest", async () => {

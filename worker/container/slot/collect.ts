@@ -78,22 +78,25 @@ function* withRights<Item>(rights: FileRights, items: Generator<Item, void>): Ge
   }
 }
 
-/** What is found from the working directory on, and then from the root. */
+/**
+ * What is found from the root on, and then from the working directory: a suite's reports are mostly at `/out`, and are not
+ * to be left out for the sake of a thousand files of coverage.
+ */
 function* findEverywhere(
   { base, path, root }: Omit<OutputTree, "rights">,
   patterns: readonly string[],
   isCanceled: () => boolean,
 ): Generator<Found, void> {
   const isAbsolute = (pattern: string): boolean => pattern.startsWith("/");
+  const fromRoot = patterns.filter(isAbsolute).map((pattern) => pattern.slice(1));
+  for (const found of findBelow({ base: root, path: "" }, fromRoot, isCanceled)) {
+    yield { ...found, path: `/${found.path}` };
+  }
   yield* findBelow(
     { base, path },
     patterns.filter((pattern) => !isAbsolute(pattern)),
     isCanceled,
   );
-  const fromRoot = patterns.filter(isAbsolute).map((pattern) => pattern.slice(1));
-  for (const found of findBelow({ base: root, path: "" }, fromRoot, isCanceled)) {
-    yield { ...found, path: `/${found.path}` };
-  }
 }
 
 function* findBelow(
