@@ -216,14 +216,14 @@ echo mine > mine; echo unreadable > unreadable; chmod 200 unreadable; id -G`;
     const user = { uid: 1000, gid: 1000, groups: [50] };
     const result = await slot.bash(`cd /work && ${script}`, { outputs, workingDirectory: "/work", user });
     expect(result.outputs.map((output) => [output.path, "error" in output ? output.error : "returned"])).toEqual([
+      ["/etc/shadow", "cannot be opened: EACCES"],
+      ["/root", "cannot be opened: EACCES"],
       ["shadow", "no such file"],
       ["gshadow", "no such file"],
       ["passwd", "no such file"],
       ["mine", "returned"],
       ["unreadable", "cannot be opened: EACCES"],
       ["closed", "cannot be opened: EACCES"],
-      ["/etc/shadow", "cannot be opened: EACCES"],
-      ["/root", "cannot be opened: EACCES"],
     ]);
     const inEtc = await slot.bash("cat shadow", { outputs: ["shadow", "passwd"], workingDirectory: "/etc", user });
     expect(inEtc.exitCode).toBe(1);
