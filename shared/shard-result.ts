@@ -134,7 +134,10 @@ export const shardResultSchema = z
       .meta({ description: "null where there is none" }),
     discovery: discoverySchema.nullable().meta({ description: "null where there is none" }),
     report: z
-      .strictObject({ bytes: count, sha256: z.string().length(64) })
+      .union([
+        z.strictObject({ bytes: count, sha256: z.string().length(64) }),
+        z.strictObject({ error: z.string().meta({ description: "why it could not be stored" }) }),
+      ])
       .nullable()
       .meta({ description: "GET /v1/jobs/{id}/report.xml has it; null where no shard ran" }),
     timings: z.strictObject({

@@ -22,6 +22,7 @@ import type { JobSignals } from "../shared/job-signals.ts";
 import type { Blobs } from "../shared/blobs/blobs.ts";
 import type { Claim, Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
+import { REPORT_PATH } from "../shared/shard-request.ts";
 import type { JobQueue } from "../shared/queue.ts";
 import { partId, type ShardPartRequest } from "../shared/shard-part.ts";
 import { traceStage } from "../shared/trace.ts";
@@ -196,10 +197,15 @@ export class Attempt {
       }
       case "merged": {
         const holder = store.holderOf(this.#id);
-        const { outputs } = await storeOutputs(outcome.outputs, blobs, holder);
+        const { outputs, errors } = await storeOutputs(outcome.outputs, blobs, holder);
+        const error = errors.get(REPORT_PATH);
+        if (error !== undefined) this.#context.logger.warn({ job: this.#id, error }, "a report could not be stored");
+        // What the shards have left is still there: the next attempt merges it again.
+        if (error !== undefined && !this.#isLast) return await this.#release("retry");
+        const result = error === undefined ? outcome.result : { ...outcome.result, report: { error } };
         const stored = outputs.flatMap((file) => ("blob" in file ? [file.blob] : []));
         await insist(() => blobs.touch(stored, holder));
-        return await this.#finish({ state: "done", result: outcome.result, outputs });
+        return await this.#finish({ state: "done", result, outputs });
       }
       case "failed": {
         const { error, retry } = outcome;

@@ -34,6 +34,9 @@ export function reportRoutes({ store }: ApiContext): Route[] {
           const message = `no shard of the job has run: it is ${job.result?.outcome ?? job.state}`;
           throw new LongshoreError("report_not_found", { message });
         }
+        if ("error" in job.result.report) {
+          throw new LongshoreError("report_not_found", { message: `the report ${job.result.report.error}` });
+        }
         const report = await store.output(job.id, REPORT_PATH);
         // What tests print is in it: a browser must not take it for a page of this server.
         response.attachment(REPORT_PATH).type("application/xml");

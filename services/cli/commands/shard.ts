@@ -122,7 +122,9 @@ function print({ id, state, result, error }: ShardJob, at: string): void {
 
 async function fetchFiles(client: Client, { id, result }: ShardJob, { junit, saveTo, output }: Options): Promise<void> {
   if (result === null) return;
-  if (result.report !== null) {
+  if (result.report !== null && "error" in result.report) {
+    report(`there is no ${junit}: the report ${result.report.error}`);
+  } else if (result.report !== null) {
     await writeFile(junit, await client.junitReport(id));
     report(`saved ${junit} (${result.report.bytes} bytes)`);
   }

@@ -90,6 +90,20 @@ open("/out/junit.xml", "w").write(f'<testsuite><testcase classname="t" name="{sy
     expect(result.shards[0]?.stdout).toMatchObject({ truncated: true, bytes: 16 * 1024 });
   });
 
+  it("says why its report is missing, when it cannot be stored", async () => {
+    // What a shard reports has room, and that of all of them has not.
+    await using _worker = await bench.startWorker({ LONGSHORE_BLOB_BYTES: "1400000" });
+    const program = `import sys
+cases = "".join(f'<testcase classname="t" name="{sys.argv[1]}-{n}-{"x" * 80}"/>' for n in range(3000))
+open("/out/junit.xml", "w").write(f"<testsuite>{cases}</testsuite>")`;
+    const items = ["a", "b", "c", "d"];
+    const { id, result } = await bench.run({ items, command: python(program).concat("{items}") });
+    const error = expect.stringContaining("cannot be stored: ") as unknown;
+    expect(result).toMatchObject({ counts: { tests: 12_000 }, report: { error } });
+    const response = await bench.api.fetch(`/v1/jobs/${id}/report.xml`);
+    expect([response.status, await response.json()]).toMatchObject([404, { error: { message: error } }]);
+  });
+
   it("is put together before jobs that have not begun", async () => {
     await using _worker = await bench.startWorker({ LONGSHORE_SLOTS: "1" });
     const { id } = await bench.api.accept({ kind: "shard", image: "python", ...quick });
