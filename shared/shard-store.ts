@@ -7,7 +7,7 @@
  *
  * Every change is made by an attempt, and refused when another one has the job or the part by now.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { Holder } from "./blobs/blobs.ts";
 import { createKeys, type Keys } from "./keys.ts";
@@ -161,7 +161,7 @@ export class ShardStore {
   async tell({ id, token }: Holding, job: string, event: ShardEvent): Promise<void> {
     const { newsChannel } = this.keys;
     const keys = [this.keys.job(id), this.keys.job(job), this.keys.jobEvents(job)] as const;
-    await this.#call("tell", ...keys, job, token, newsChannel, "shard", JSON.stringify(event));
+    await this.#call("tell", ...keys, job, token, newsChannel, "shard", JSON.stringify(event), randomUUID());
   }
 
   /** Who holds the blob of a set-up's layer: whoever makes the same. */

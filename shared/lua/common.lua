@@ -2,8 +2,8 @@
 --
 -- A job's record is a hash: id, kind, state, request, createdAt, startedAt, finishedAt, attempt, token, worker,
 -- cancelRequested, watched, result, error, idempotencyKey; of a job that is divided also parts (how many), plan and
--- cancelChannel; and of a part parent (the key of the job), beside the same as of a job. Keys that a script takes from a record rather than from KEYS
--- carry the same hash tag, so they live on the same node.
+-- cancelChannel; and of a part parent (the key of the job), beside the same as of a job; and told, what of either was told
+-- last. Keys that a script takes from a record rather than from KEYS carry the same hash tag, so they live on the same node.
 
 -- One clock for all machines: Redis's own, in milliseconds with three decimals.
 local function now()

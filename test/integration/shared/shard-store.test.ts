@@ -214,6 +214,27 @@ describe("batches", () => {
 });
 
 describe("what is told of a part", () => {
+  test("is told once, though it is sent again when a connection breaks before the reply", async () => {
+    const insistent = new ShardStore({
+      redis: bench.redis,
+      queue: QUEUE,
+      resultTtlSeconds: 60,
+      layerTtlSeconds: 60,
+      insist: async (call) => {
+        await call();
+        return await call();
+      },
+    });
+    const { job, parts } = await divided();
+    const [part] = parts;
+    if (part === undefined) throw new Error("no parts");
+    const holding = await begun(part);
+    for (const items of [1, 2]) await insistent.tell(holding, job.id, { ...eventOf(part), state: "running", items });
+    const entries = await bench.redis.xrange(bench.store.keys.jobEvents(job.id), "-", "+");
+    const told = entries.map(([, fields]) => JSON.parse(fields[5] ?? "") as { state: string; items: number });
+    expect(told.filter(({ state }) => state === "running").map(({ items }) => items)).toEqual([1, 2]);
+  });
+
   test("stands in the stream of its job, in one order, whoever tells it", async () => {
     const { job, parts } = await divided();
     const [one, two] = await Promise.all(parts.map(begun));
