@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { constants } from "node:os";
 import { AT, O } from "../linux/constants.ts";
 import { SystemCallError } from "../linux/errno.ts";
 import { cString, systemCall } from "../linux/libc.ts";
@@ -102,11 +103,20 @@ export class CgroupFiles {
  * @throws {SystemCallError} whose call is `name` and the path
  */
 function withFile(name: string, path: string, flags: number, call: (descriptor: number) => number): number {
-  const descriptor = systemCall("openat", AT.AT_FDCWD, cString(path), flags | O.O_CLOEXEC);
+  const bytes = cString(path);
+  const descriptor = uninterrupted(() => systemCall("openat", AT.AT_FDCWD, bytes, flags | O.O_CLOEXEC));
   if (descriptor < 0) throw new SystemCallError(`${name} ${path}`, -descriptor);
-  const result = call(descriptor);
+  const result = uninterrupted(() => call(descriptor));
   systemCall("close", descriptor);
   return insist(`${name} ${path}`, result);
+}
+
+/** v1 gives a memory limit up when a signal has come for its writer, to be written again. */
+function uninterrupted(call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (-result !== constants.errno.EINTR) return result;
+  }
 }
 
 function insist(call: string, result: number): number {
