@@ -121,7 +121,9 @@ const BARE_RUNS = 100;
 async function burstOfXargs(program: string): Promise<Burst> {
   const command = ["-P", String(availableParallelism()), "-I", "{}", "python3", program];
   const began = performance.now();
-  const child = spawn("xargs", command, { stdio: ["pipe", "ignore", "inherit"] });
+  // The system's Python, not a version manager's script that looks for one each time.
+  const env = { PATH: "/usr/bin:/bin" };
+  const child = spawn("xargs", command, { stdio: ["pipe", "ignore", "inherit"], env });
   child.stdin.end("{}\n".repeat(BARE_RUNS));
   const [exitCode] = await once(child, "close");
   const seconds = (performance.now() - began) / 1000;
