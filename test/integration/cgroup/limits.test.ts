@@ -30,8 +30,6 @@ function start(cgroup: Cgroup, script: string): ChildProcess {
   });
 }
 
-function ignore(): void {}
-
 /** Waits until there are so many processes in the cgroup, by looking until there are. */
 async function isInside(cgroup: Cgroup, count: number): Promise<void> {
   const procs = directories(cgroup).map((directory) => `${directory}/cgroup.procs`);
@@ -40,27 +38,6 @@ async function isInside(cgroup: Cgroup, count: number): Promise<void> {
 }
 
 describe("a container's cgroup", () => {
-  test("gets its limits also while signals come for the thread that sets them", async () => {
-    using cgroup = cgroups.create("signals", generous);
-    const script = `while kill -WINCH ${process.pid}; do :; done`;
-    process.on("SIGWINCH", ignore);
-    const sender = spawn("bash", ["-c", script], { stdio: "ignore" });
-    const ended = once(sender, "exit");
-    try {
-      await once(process, "SIGWINCH");
-      const setLimits = (): void => {
-        for (let round = 1; round <= 2000; round++) {
-          cgroup.limit({ ...generous, memoryBytes: generous.memoryBytes + (round % 2) * 4096 });
-        }
-      };
-      expect(setLimits).not.toThrow();
-    } finally {
-      sender.kill("SIGKILL");
-      await ended;
-      process.off("SIGWINCH", ignore);
-    }
-  });
-
   test("counts the CPU time of the processes in it, ended ones too, and of no others", async () => {
     using cgroup = cgroups.create("cpu-time", generous);
     expect(cgroup.cpuTimeNs()).toBe(0);
