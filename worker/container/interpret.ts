@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { cString, systemCall } from "../linux/libc.ts";
+import { untilResolved } from "../linux/open.ts";
 import type { Argument, Control, DescriptorArgument, Step, Word } from "./plan/step.ts";
 
 /** A step of the slot's that failed. */
@@ -44,7 +45,8 @@ export class SlotSteps implements Disposable {
 
   #execute(step: Step): number {
     const [a, b, c, d, e, f] = step.arguments.map((argument) => this.#value(argument));
-    const result = systemCall(step.call, a, b, c, d, e, f);
+    const make = (): number => systemCall(step.call, a, b, c, d, e, f);
+    const result = step.call === "openat2" ? untilResolved(make) : make();
     const { control } = step;
     if (result < 0) return isPassedOver(control, -result) ? 0 : -result;
     if (control.kind === "must return" && result !== control.value) return ENOSPC;

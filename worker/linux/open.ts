@@ -34,5 +34,23 @@ function open(directory: number, name: FileName, openFlags: number, resolve: num
   const how = Buffer.alloc(OPEN_HOW_BYTES);
   how.writeBigUInt64LE(BigInt(openFlags | O.O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(resolve), 16);
-  return systemCall("openat2", directory, name, how, OPEN_HOW_BYTES);
+  return untilResolved(() => systemCall("openat2", directory, name, how, OPEN_HOW_BYTES));
+}
+
+/**
+ * Walks that are tried before one is given up: far more than renames can spoil by chance, and soon over for one that a
+ * program spoils on purpose. The launcher has the same number.
+ */
+const WALKS_MAX = 1000;
+const EAGAIN = 11;
+
+/**
+ * Repeats an openat2(2) that the kernel gives up with EAGAIN: it does so when something was renamed or mounted, anywhere
+ * on the machine, while a path with `..` was walked that must not lead out, and leaves it to the caller to try again.
+ */
+export function untilResolved(walk: () => number): number {
+  for (let walks = 1; ; walks++) {
+    const result = walk();
+    if (result !== -EAGAIN || walks === WALKS_MAX) return result;
+  }
 }
