@@ -41,12 +41,12 @@ describe("while files are renamed all the time", () => {
     how.writeBigUInt64LE(BigInt(O.O_CLOEXEC), 0);
     how.writeBigUInt64LE(BigInt(RESOLVE.RESOLVE_IN_ROOT), 16);
     const path = cString("winding/file");
-    for (let result = 0; result >= 0;) {
+    let result: number;
+    do {
       result = systemCall("openat2", directory, path, how, how.byteLength);
-      if (result < 0)
-        expect(result).toBe(-11); // EAGAIN
-      else closeSync(result);
-    }
+      if (result >= 0) closeSync(result);
+    } while (result >= 0);
+    expect(result).toBe(-11); // EAGAIN
   });
 
   it("the worker does", () => {
