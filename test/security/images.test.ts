@@ -82,7 +82,9 @@ describe.each(Object.entries(TRAPS))("%s in an image", (name, trap) => {
         );
         // A place that cannot be used is the image's fault, and said to be one; a container that runs is like any other.
         if (result.kind === "failed") {
-          expect(["ENOTDIR", "ELOOP", "ENOENT", "ENXIO", "EACCES", "EEXIST", "EISDIR"]).toContain(result.errno);
+          // EAGAIN: the kernel does not want to say for sure that a way with `..` stays inside.
+          const refusals = ["ENOTDIR", "ELOOP", "ENOENT", "ENXIO", "EACCES", "EEXIST", "EISDIR", "EAGAIN"];
+          expect(refusals).toContain(result.errno);
           continue;
         }
         if (result.kind !== "ended") throw new Error(`the container is ${result.kind}`);
