@@ -82,8 +82,9 @@ describe.each(Object.entries(TRAPS))("%s in an image", (name, trap) => {
         );
         // A place that cannot be used is the image's fault, and said to be one; a container that runs is like any other.
         if (result.kind === "failed") {
-          // EAGAIN: the kernel does not want to say for sure that a way with `..` stays inside.
-          const refusals = ["ENOTDIR", "ELOOP", "ENOENT", "ENXIO", "EACCES", "EEXIST", "EISDIR", "EAGAIN"];
+          const refusals = ["ENOTDIR", "ELOOP", "ENOENT", "ENXIO", "EACCES", "EEXIST", "EISDIR"];
+          // The kernel may go on refusing to say for sure that a way with `..` stays inside: see worker/linux/open.ts.
+          if (name === "a symlink that leads up") refusals.push("EAGAIN");
           expect(refusals).toContain(result.errno);
           continue;
         }

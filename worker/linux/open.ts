@@ -38,8 +38,9 @@ function open(directory: number, name: FileName, openFlags: number, resolve: num
 }
 
 /**
- * Walks that are tried before one is given up: far more than renames can spoil by chance, and soon over for one that a
- * program spoils on purpose. The launcher has the same number.
+ * Walks that are tried before one is given up: far more than renames can spoil by chance, and soon over where the kernel
+ * goes on refusing. In a fresh overlay it sometimes does, to a symlink of several `..` (a million walks in a row, on
+ * Linux 6.18; the cause is not known): such a container is refused. The launcher has the same number.
  */
 const WALKS_MAX = 1000;
 const EAGAIN = 11;
