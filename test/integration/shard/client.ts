@@ -36,6 +36,15 @@ export class ShardBench implements AsyncDisposable {
     return new ShardBench(redis, data, api, resources.move());
   }
 
+  /** As {@link open}, with one worker. */
+  static async openWithWorker(): Promise<ShardBench> {
+    await using resources = new AsyncDisposableStack();
+    const bench = resources.use(await ShardBench.open());
+    bench.#resources.use(await bench.startWorker());
+    resources.move();
+    return bench;
+  }
+
   /** Starts a worker of two slots that takes jobs; whoever asked ends it. */
   async startWorker(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
     const worker = startWorkerProcess({

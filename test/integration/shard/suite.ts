@@ -70,3 +70,26 @@ export function testFile(bodies: Readonly<Record<string, string>>, className = "
   const methods = Object.entries(bodies).map(([name, body]) => `    def ${name}(self):\n        ${body}\n`);
   return `import os, sys, time, unittest\nclass ${className}(unittest.TestCase):\n${methods.join("")}`;
 }
+
+/** The runner, among the files of a job. */
+export const RUNNER_FILE = { path: "run.py", content: RUNNER };
+
+/** A job of six tests, of which one fails, one breaks and one is skipped. */
+export const suite = {
+  files: [
+    RUNNER_FILE,
+    {
+      path: "tests/test_a.py",
+      content: testFile({ test_1: "pass", test_2: "self.assertEqual(1, 2)", test_3: "self.skipTest('later')" }),
+    },
+    { path: "tests/test_b.py", content: testFile({ test_1: "raise OSError('gone')", test_2: "pass", test_3: "pass" }) },
+  ],
+  discover: ["python3", "run.py", "--list"],
+  command: ["python3", "run.py", "/out/junit.xml", "{items}"],
+  shards: 3,
+};
+
+/** A program in Python that writes a report of tests that pass: its items, in their order. */
+export const REPORT_ITEMS = `import sys
+cases = "".join(f'<testcase classname="t" name="{item}" time="0.01"/>' for item in sys.argv[1:])
+open("/out/junit.xml", "w").write(f"<testsuite>{cases}</testsuite>")`;
