@@ -10,7 +10,7 @@ let api: RunningApi;
 
 beforeAll(async () => {
   // One slot: two containers talk all the same, and nobody waits for the other's place.
-  installation = await startInstallation(["bash", "c"], { LONGSHORE_SLOTS: "1" });
+  installation = await startInstallation(["bash", "c", "python"], { LONGSHORE_SLOTS: "1" });
   ({ api } = installation);
 });
 
@@ -61,6 +61,23 @@ describe("an interactive case", () => {
       points: 1,
       message: "/tmp/output /judge/expected",
     });
+  });
+
+  it.each([
+    ["bash", "echo 73; read -r answer; sleep 0.3; for n in 1 2 3; do echo $n || exit 5; done"],
+    [
+      "c",
+      '#include <stdio.h>\nint main(void) { puts("73"); fflush(stdout); while (getchar() > 0); puts("1"); return 0; }',
+    ],
+    // It ignores SIGPIPE, and would end with 120 as it cannot write.
+    ["python", "print(73, flush=True)\nimport sys\nsys.stdin.read()\nfor n in range(50000): print(n)"],
+  ])("is accepted though a submission in %s says more than anybody wants to hear", async (language, source) => {
+    expect(await interact(source, INTERACTOR, language)).toMatchObject({ verdict: "accepted", exitCode: 0 });
+  });
+
+  it("is no more accepted when the submission fails by itself afterwards", async () => {
+    const failing = "echo 73; while read -r answer; do :; done; exit 9";
+    expect(await interact(failing)).toMatchObject({ verdict: "runtime_error", exitCode: 9 });
   });
 
   it("is a wrong answer when the interactor says so, though the submission fails of that afterwards", async () => {

@@ -5,7 +5,8 @@
  *                          ◀── stdin ── pipe ◀── stdout ──
  *
  * Each end of a pipe is closed when its container has ended, and not before: so whoever ends because of the other ends
- * after it, and who ended first is known from the clock.
+ * after it, and who ended first is known from the clock. But what a submission still says when the interactor has accepted
+ * it, somebody else hears: that nobody did would end it by SIGPIPE in one language, and with an exit code in another.
  */
 import type { ContainerSpec, RunResult } from "../../container/spec.ts";
 import { openPipe } from "../../container/streams.ts";
@@ -13,6 +14,7 @@ import { type ContainerLabels, runContainer } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
 import { type CaseRunner, interactorArguments, KEPT_BYTES, withFiles } from "./case-run.ts";
 import { type Judgement, judgeByExitCode, judgeEnding } from "./judgement.ts";
+import { LateWords } from "./late-words.ts";
 import type { ReadyProgram } from "./program.ts";
 
 /** Runs submission and interactor against each other; the interactor's exit code is the verdict, if it gets that far. */
@@ -24,6 +26,8 @@ export function createInteractiveRunner(
   return async (judged, directory, slot, signal) => {
     const companion = await context.slots.companionOf(slot);
     const [questions, answers] = [openPipe(), openPipe()];
+    using resources = new DisposableStack();
+    const lateWords = resources.use(new LateWords(answers.readEnd));
     const failed = new AbortController();
     const both = AbortSignal.any([signal, failed.signal]);
     const streams = { stdin: questions.readEnd, stdout: answers.writeEnd, keptBytes: KEPT_BYTES };
@@ -46,7 +50,13 @@ export function createInteractiveRunner(
     };
     const [played, asked] = await Promise.all([
       run(specs[0], { stage: "run", ...submission }, slot),
-      run(specs[1], { stage: "check", ...interactor }, companion),
+      run(specs[1], { stage: "check", ...interactor }, companion).then((result) => {
+        const isAccepted = result.kind === "ended" && judgeByExitCode(result, "interactor", judged.points).verdict === "accepted";
+        // All others are to end of it: who has an answer for nobody need not use up his time.
+        if (isAccepted) lateWords.hear();
+        else resources.dispose();
+        return result;
+      }),
     ]);
     for (const result of [played, asked]) if (result.kind === "failed") return result;
     if (played.kind !== "ended" || asked.kind !== "ended") return { kind: "canceled" };
@@ -59,8 +69,8 @@ export function createInteractiveRunner(
  *
  * - A submission that ended badly before the interactor had ended failed by itself; unless the interactor goes on for all
  *   of its own time after that, which means that it has hung, and the submission has waited for it.
- * - An interactor that ended first gives its verdict. After an acceptance the submission still has to end well, but it
- *   may have been cut short in its last words (SIGPIPE).
+ * - An interactor that ended first gives its verdict. After an acceptance the submission still has to end well, as with
+ *   DOMjudge and CMS; its last words are no fault of its, whoever hears them.
  */
 export function judgeInteraction(submission: RunResult, interactor: RunResult, pointsMax: number): Judgement {
   const ending = judgeEnding(submission);
