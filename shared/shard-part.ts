@@ -10,8 +10,8 @@ import type { ShardResult, ShardRun, ShardReport } from "./shard-result.ts";
 
 /** A layer that a container of one worker wrote, where every other worker finds it. */
 export interface SharedLayer {
-  /** Everything that it was made from, as text. */
-  readonly inputs: string;
+  /** Digest of everything that it was made from: that itself may hold secrets, as values of the environment. */
+  readonly key: Digest;
   readonly blob: Digest;
   /** Of its tar, uncompressed. */
   readonly bytes: number;

@@ -10,6 +10,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { Holder } from "./blobs/blobs.ts";
+import { type Digest, hexOf } from "./digest.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
@@ -165,18 +166,18 @@ export class ShardStore {
   }
 
   /** Who holds the blob of a set-up's layer: whoever makes the same. */
-  layerHolder(inputs: string): Holder {
-    return { name: `layer:${digest(inputs)}`, ttlSeconds: this.#options.layerTtlSeconds, quotaBytes: undefined };
+  layerHolder(key: Digest): Holder {
+    return { name: `layer:${hexOf(key)}`, ttlSeconds: this.#options.layerTtlSeconds, quotaBytes: undefined };
   }
 
   /** A layer that was shared before; its blob may have expired since. */
-  async sharedLayer(inputs: string): Promise<SharedLayer | undefined> {
-    const layer = await this.#insist(() => this.#redis.get(this.keys.sharedLayer(digest(inputs))));
+  async sharedLayer(key: Digest): Promise<SharedLayer | undefined> {
+    const layer = await this.#insist(() => this.#redis.get(this.keys.sharedLayer(hexOf(key))));
     return layer === null ? undefined : (JSON.parse(layer) as SharedLayer);
   }
 
   async share(layer: SharedLayer): Promise<void> {
-    const key = this.keys.sharedLayer(digest(layer.inputs));
+    const key = this.keys.sharedLayer(hexOf(layer.key));
     await this.#insist(() => this.#redis.set(key, JSON.stringify(layer), "EX", this.#options.layerTtlSeconds));
   }
 

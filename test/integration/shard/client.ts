@@ -1,4 +1,6 @@
 /** An API and workers for tests of sharded suites, and a client that posts them. */
+import type { Redis } from "ioredis";
+import { connectRedis } from "../../../shared/redis.ts";
 import { type ShardJob, shardJobSchema } from "../../../shared/job.ts";
 import type { ShardEvent, ShardResult } from "../../../shared/shard-result.ts";
 import { shardEventSchema } from "../../../shared/shard-result.ts";
@@ -75,6 +77,17 @@ export class ShardBench implements AsyncDisposable {
     }
   }
 
+  /** All that Redis holds now, as texts: names of keys, and what is in them. */
+  async everythingInRedis(): Promise<string[]> {
+    const redis = connectRedis(this.redis.url, "consumer", () => undefined);
+    try {
+      const keys = await redis.keys("*");
+      return await Promise.all(keys.map(async (key) => `${key} ${JSON.stringify(await contentOf(redis, key))}`));
+    } finally {
+      redis.disconnect();
+    }
+  }
+
   async report(id: string): Promise<string> {
     const response = await this.api.fetch(`/v1/jobs/${id}/report.xml`);
     if (response.status !== 200) throw new Error(`the report is ${response.status}: ${await response.text()}`);
@@ -115,6 +128,26 @@ export class ShardBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
+  }
+}
+
+async function contentOf(redis: Redis, key: string): Promise<unknown> {
+  const type = await redis.type(key);
+  switch (type) {
+    case "string":
+      return await redis.get(key);
+    case "hash":
+      return await redis.hgetall(key);
+    case "list":
+      return await redis.lrange(key, "0", "-1");
+    case "set":
+      return await redis.smembers(key);
+    case "zset":
+      return await redis.zrange(key, "0", "-1");
+    case "stream":
+      return await redis.xrange(key, "-", "+");
+    default:
+      throw new Error(`${key} is a ${type}`);
   }
 }
 

@@ -83,6 +83,15 @@ describe("a set-up", () => {
     expect(new Set(logs).size).toBe(1);
   });
 
+  it("leaves nothing in Redis of what may be secret, but a digest", async () => {
+    const environment = { TOKEN: "a-secret-value" };
+    expect(await bench.result({ ...body, environment })).toMatchObject({ outcome: "passed", setup: { cached: false } });
+    expect(await bench.result({ ...body, environment })).toMatchObject({ outcome: "passed", setup: { cached: true } });
+    const kept = await bench.everythingInRedis();
+    expect(kept.filter((text) => text.includes("sha256:")).length).toBeGreaterThan(0);
+    expect(kept.filter((text) => text.includes("a-secret-value"))).toEqual([]);
+  });
+
   it("that fails is the outcome of the job, with what it printed", async () => {
     const failing = python("import sys; sys.exit('no such package')");
     expect(await bench.result({ ...body, setup: failing })).toMatchObject({

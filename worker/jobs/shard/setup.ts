@@ -16,7 +16,7 @@ import {
   type WrittenBuild,
 } from "../../images/builds/build-layers.ts";
 import { packBuild } from "../../images/builds/packed-build.ts";
-import { digestOf } from "../../images/digest.ts";
+import { type Digest, digestOf } from "../../images/digest.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import { type ContainerRunner, failed, type JobContext } from "../context.ts";
 import { containerResult, hasSucceeded } from "../result.ts";
@@ -46,8 +46,8 @@ export async function setUp(
   leases: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<Setup> {
-  const inputs = describeSetup(request, containers);
-  const shared = await findShared(inputs, context);
+  const key = keyOf(request, containers);
+  const shared = await findShared(key, context);
   const attempted: { result?: RunResult; ending?: UnfinishedOutcome } = {};
   await using resources = new AsyncDisposableStack();
   const run = async (): Promise<WrittenBuild | PackedBuild | undefined> => {
@@ -77,7 +77,7 @@ export async function setUp(
   let lease: BuildLease | undefined;
   let message = "the set-up has failed: see setup";
   try {
-    lease = await context.builds.lease(inputs, run, signal);
+    lease = await context.builds.lease(key, run, signal);
   } catch (error) {
     if (signal.aborted) return { kind: "canceled" };
     if (!(error instanceof UnusableBuildError)) throw error;
@@ -91,7 +91,7 @@ export async function setUp(
   leases.use(lease);
   // Its blob was gone after all, where it had to be run.
   const isShared = shared !== undefined && attempted.result === undefined;
-  const layer = isShared ? shared : await share(inputs, lease, context);
+  const layer = isShared ? shared : await share(key, lease, context);
   const result = JSON.parse(lease.note) as BuildResult;
   return { kind: "set up", path: lease.path, layer, result: { ...result, cached: attempted.result === undefined } };
 }
@@ -104,7 +104,7 @@ export async function leaseSetup(
   signal: AbortSignal,
 ): Promise<{ readonly kind: "leased"; readonly path: string } | UnfinishedOutcome> {
   try {
-    const lease = await context.builds.lease(layer.inputs, () => openShared(layer, context), signal);
+    const lease = await context.builds.lease(layer.key, () => openShared(layer, context), signal);
     if (lease === undefined) {
       return failed("blob_unavailable", `blob ${layer.blob}, the layer of the job's set-up, is gone`, "worthwhile");
     }
@@ -116,10 +116,10 @@ export async function leaseSetup(
 }
 
 /** A layer that others have shared, and that is held on from now. */
-async function findShared(inputs: string, { shards, blobs }: JobContext): Promise<SharedLayer | undefined> {
-  const layer = await shards.sharedLayer(inputs);
+async function findShared(key: Digest, { shards, blobs }: JobContext): Promise<SharedLayer | undefined> {
+  const layer = await shards.sharedLayer(key);
   if (layer === undefined) return undefined;
-  const [isHeld] = await blobs.touch([layer.blob], shards.layerHolder(inputs));
+  const [isHeld] = await blobs.touch([layer.blob], shards.layerHolder(key));
   return isHeld === true ? layer : undefined;
 }
 
@@ -129,21 +129,21 @@ async function openShared(layer: SharedLayer, { blobs }: JobContext): Promise<Pa
   return { archive: { digest: layer.blob, bytes: layer.bytes, content }, note: layer.note };
 }
 
-async function share(inputs: string, lease: BuildLease, { shards, blobs }: JobContext): Promise<SharedLayer> {
-  const { digest } = await blobs.put(packBuild(lease.path), shards.layerHolder(inputs));
-  const layer = { inputs, blob: digest, bytes: lease.bytes, note: lease.note };
+async function share(key: Digest, lease: BuildLease, { shards, blobs }: JobContext): Promise<SharedLayer> {
+  const { digest } = await blobs.put(packBuild(lease.path), shards.layerHolder(key));
+  const layer = { key, blob: digest, bytes: lease.bytes, note: lease.note };
   await shards.share(layer);
   return layer;
 }
 
 /**
- * Everything that the result of a set-up depends on, whoever posts it. Of its limits those that it could run into and
+ * Digest of everything that the result of a set-up depends on, whoever posts it. Of its limits those that it could run into and
  * still succeed: what was set up within less would be handed to whoever asks for the same with more.
  */
-function describeSetup(request: ShardRequest, { spec, image }: ShardContainers): string {
+function keyOf(request: ShardRequest, { spec, image }: ShardContainers): Digest {
   const { environment, workingDirectory, user, files, limits } = spec;
   const { memoryBytes, diskBytes, fileBytes, processes, openFiles, stackBytes } = limits;
-  return JSON.stringify({
+  const described = {
     image: image.digest,
     layers: request.layers,
     command: request.setup,
@@ -152,5 +152,6 @@ function describeSetup(request: ShardRequest, { spec, image }: ShardContainers):
     user,
     contents: files.map(({ path, content, executable }) => [path, digestOf(content), executable]),
     limits: { memoryBytes, diskBytes, fileBytes, processes, openFiles, stackBytes },
-  });
+  };
+  return digestOf(JSON.stringify(described));
 }
