@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ItemMatcher } from "../../../worker/jobs/shard/report/match-items.ts";
-import { testId } from "../../../worker/jobs/shard/report/test-name.ts";
+import { fullNamesOf, isEnding, spellingsOf, testId } from "../../../worker/jobs/shard/report/test-name.ts";
 import { makeTest } from "./sample.ts";
 
 describe("a test belongs to an item", () => {
@@ -73,10 +73,71 @@ describe("items of pytest", () => {
   });
 });
 
+describe("items and tests of any names", () => {
+  // Few words, one of which is an ending, so that much of it is the same, and begins and ends alike.
+  const path = (separator: string) =>
+    fc.array(fc.constantFrom("a", "b", "py"), { minLength: 1, maxLength: 5 }).map((words) => words.join(separator));
+  const item = fc.tuple(path("/"), fc.constantFrom("", ".py", ".py::a")).map(([words, ending]) => words + ending);
+  const test = fc
+    .record({ file: fc.option(item), classname: path("."), suite: path(" > "), name: path(".") })
+    .map((names) => makeTest(names));
+
+  it("belong together as the rule says", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(item, { minLength: 1, maxLength: 6 }), test, (items, tested) => {
+        expect(new ItemMatcher(items).itemsOf(tested).toSorted()).toEqual(byTheRule(items, tested).toSorted());
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** The rule as it reads: every end of every item, tried at every place of every name. */
+function byTheRule(items: readonly string[], test: ReturnType<typeof makeTest>): readonly string[] {
+  const names = fullNamesOf(test);
+  const places = names.flatMap((name) => name.map((_, begin) => matchesAt(name, begin, items, 0)));
+  const whole = longestOf(places);
+  return whole.length > 0 ? whole : longestOf(names.map((name) => matchesAt(name, 0, items, 1)));
+}
+
+interface Found {
+  readonly item: string;
+  readonly length: number;
+}
+
+/** @param from 0: items as a whole; 1: their ends, of two components at least */
+function matchesAt(name: readonly string[], begin: number, items: readonly string[], from: 0 | 1): Found[] {
+  const spelled = items.flatMap((item) => spellingsOf(item).map((spelling) => ({ item, spelling })));
+  return spelled.flatMap(({ item, spelling: { components, form } }) => {
+    const ends = from === 0 ? [components] : components.slice(1, -1).map((_, index) => components.slice(index + 1));
+    return ends.flatMap((end) => {
+      const isThere = end.every((component, index) => component === name[begin + index]);
+      const isAnother = form === "bare" && isEnding(name[begin + end.length]);
+      return isThere && !isAnother ? [{ item, length: end.length }] : [];
+    });
+  });
+}
+
+function longestOf(places: readonly (readonly Found[])[]): string[] {
+  const lengthOf = (found: readonly Found[]) => Math.max(0, ...found.map(({ length }) => length));
+  const best = places.reduce<readonly Found[]>((a, b) => (lengthOf(b) > lengthOf(a) ? b : a), []);
+  return [...new Set(best.map(({ item }) => item))];
+}
+
+describe("names that are all alike", () => {
+  it("are looked through once each, however many places of theirs an item could begin at", () => {
+    const long = Array.from({ length: 32 }, () => "a".repeat(60)).join("/");
+    const matcher = new ItemMatcher(Array.from({ length: 2000 }, (_, index) => `${long}/${index}`));
+    const names = { file: `${long}/x.py`, classname: long, suite: `x/${long}`, name: long };
+    const tests = Array.from({ length: 2000 }, (_, index) => makeTest({ ...names, name: `${long}/x${index}` }));
+    expect(tests.flatMap((test) => matcher.itemsOf(test))).toEqual([]);
+  });
+});
+
 describe("names of thousands of components", () => {
   it("neither fill the memory nor keep others from being matched", () => {
     const long = "a.".repeat(2000);
-    const hostile = Array.from({ length: 5000 }, (_, index) => `${long}${index}`);
+    const hostile = Array.from({ length: 1000 }, (_, index) => `${long}${index}`);
     const matcher = new ItemMatcher([...hostile, "src/e2e/login.spec.ts"]);
     expect(matcher.itemsOf(makeTest({ classname: long, name: long }))).toEqual([]);
     expect(matcher.itemsOf(makeTest({ classname: "src.e2e.login", name: "works" }))).toEqual([]);

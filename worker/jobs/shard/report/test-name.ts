@@ -62,7 +62,8 @@ export function isEnding(component: string | undefined): boolean {
 export function fullNamesOf({ file, classname, suite, name }: Parts): string[][] {
   const files = file === null ? [] : spellingsOf(file).map(({ components }) => components);
   const places = [...files, componentsOf(classname), ...(suite === classname ? [] : [componentsOf(suite)])];
-  return places.map((place) => place.concat(componentsOf(name)));
+  const last = componentsOf(name);
+  return places.map((place) => place.concat(last));
 }
 
 /** Identifies a test in all reports: its file, unless its class has that; its class, or its suite; and its name. */
