@@ -79,7 +79,8 @@ export const imageConfig = z.looseObject({
   config: z
     .looseObject({
       User: z.string().optional(),
-      Env: z.array(z.string()).optional(),
+      // Go writes null for a list that it has nothing for: docker import does so.
+      Env: z.array(z.string()).nullish(),
       Entrypoint: z.array(z.string()).nullish(),
       Cmd: z.array(z.string()).nullish(),
       WorkingDir: z.string().optional(),

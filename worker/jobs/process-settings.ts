@@ -52,19 +52,24 @@ function findUser({ config }: ImageConfig, lowerDirs: readonly string[]): User |
 }
 
 /**
- * The variables of a process: HOME as /etc/passwd has it, over it `config.Env`, over that those of a request.
- * @throws {UnusableImageError} when the image's are larger than a process can take
+ * The variables of a process: HOME as /etc/passwd has it, over it `config.Env`, over that those of a request. An entry
+ * without `=` is no variable, and takes away one of its name, as Docker reads it; one without a name is refused, as
+ * there.
+ * @throws {UnusableImageError} when an entry has no name, or they are larger than a process can take
  */
 export function environmentOf(
   { config }: ImageConfig,
   home: string,
   requested: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const entries = (config.Env ?? []).map((entry) => {
+  const variables = new Map<string, string>();
+  for (const entry of config.Env ?? []) {
     const equals = entry.indexOf("=");
-    return equals < 0 ? ([entry, ""] as const) : ([entry.slice(0, equals), entry.slice(equals + 1)] as const);
-  });
-  const own: Record<string, string> = { HOME: home, ...Object.fromEntries(entries) };
+    if (equals === 0) throw new UnusableImageError(`its Env has ${JSON.stringify(entry)}, which names no variable`);
+    if (equals < 0) variables.delete(entry);
+    else variables.set(entry.slice(0, equals), entry.slice(equals + 1));
+  }
+  const own: Record<string, string> = { HOME: home, ...Object.fromEntries(variables) };
   insistOnWords(
     "Env",
     Object.entries(own).map(([name, value]) => `${name}=${value}`),

@@ -4,13 +4,23 @@ import { imageConfig } from "./sample.ts";
 
 describe("the environment", () => {
   it("is the image's, with the request's over it and the user's home below it", () => {
-    const config = imageConfig({ Env: ["A=1", "B=x=y", "EMPTY=", "BARE"] });
-    const expected = { HOME: "/home/app", A: "2", B: "x=y", EMPTY: "", BARE: "", C: "3" };
+    const config = imageConfig({ Env: ["A=1", "B=x=y", "EMPTY="] });
+    const expected = { HOME: "/home/app", A: "2", B: "x=y", EMPTY: "", C: "3" };
     expect(environmentOf(config, "/home/app", { A: "2", C: "3" })).toEqual(expected);
     expect(environmentOf(imageConfig({ Env: ["HOME=/work"] }), "/home/app", {})).toEqual({ HOME: "/work" });
   });
 
+  it("lacks what the image names without a value, as in Docker, but for the home", () => {
+    const config = imageConfig({ Env: ["A=1", "B=1", "BARE", "A", "HOME", "B=2"] });
+    expect(environmentOf(config, "/home/app", {})).toEqual({ HOME: "/home/app", B: "2" });
+  });
+
+  it("is refused when the image has a value without a name", () => {
+    expect(() => environmentOf(imageConfig({ Env: ["=1"] }), "/", {})).toThrow('its Env has "=1", which names no');
+  });
+
   it("is the request's and the home when the image has none", () => {
+    expect(environmentOf(imageConfig({ Env: null }), "/", { A: "1" })).toEqual({ HOME: "/", A: "1" });
     expect(environmentOf(imageConfig({}), "/", { A: "1" })).toEqual({ HOME: "/", A: "1" });
   });
 
