@@ -53,7 +53,8 @@ export const imageVariables = {
   },
   LONGSHORE_PLATFORM: {
     default: "",
-    meaning: "platform of the images that are pulled, as `os/arch` or `os/arch/variant`; the machine's when not set",
+    meaning:
+      "platform of the images that are pulled and imported, as `os/arch` or `os/arch/variant`; the machine's when not set",
     schema: optional(platformSchema),
   },
   LONGSHORE_PULL: {

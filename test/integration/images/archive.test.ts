@@ -17,6 +17,7 @@ import { tarArchive } from "../../support/tar.ts";
 
 const run = promisify(execFile);
 const platform = { os: "linux", architecture: "amd64" };
+const LAYOUT = `{"imageLayoutVersion":"1.0.0"}`;
 
 let directory: string;
 let store: ImageStore;
@@ -160,6 +161,21 @@ describe("an archive of docker save", () => {
     expect(await readdir(join(elsewhere.directory, "staging"))).toEqual([]);
   });
 
+  it("may have no environment, which docker import writes as null", async () => {
+    const layer = tarArchive({ name: "x", content: "y" });
+    const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
+    const config = JSON.stringify({ ...platform, config: { Env: null, Cmd: null }, rootfs });
+    const manifest = JSON.stringify([{ Config: "config", RepoTags: ["made:1"], Layers: ["layer.tar"] }]);
+    const archive = tarArchive(
+      { name: "config", content: config },
+      { name: "layer.tar", content: layer },
+      { name: "manifest.json", content: manifest },
+    );
+    await writeFile(at("made.tar"), archive);
+    const [imported] = await importImages(store, at("made.tar"), { platform });
+    expect(imported).toMatchObject({ reference: "docker.io/library/made:1", config: { config: { Env: null } } });
+  });
+
   /** A layer's tar, from its blob. */
   async function plainTar(diffId: string): Promise<Buffer> {
     const position = image.config.rootfs.diff_ids.findIndex((digest) => digest === diffId);
@@ -187,27 +203,33 @@ describe("a root file system's tar", () => {
 
   it("needs a name", async () => {
     await writeFile(at("root.tar"), tarArchive({ name: "x" }));
-    await expect(importImages(store, at("root.tar"), { platform })).rejects.toThrow(/say it with --name/);
+    await expect(importImages(store, at("root.tar"), { platform })).rejects.toThrow(/^\/.*root\.tar does not say/);
+    const options = { platform, displayName: "stdin" };
+    await expect(importImages(store, at("root.tar"), options)).rejects.toThrow(
+      "stdin does not say what its image is called: say it with --name",
+    );
+    await writeFile(at("none.tar"), "no tar, but longer than a block of one ".repeat(20));
+    await expect(importImages(store, at("none.tar"), options)).rejects.toThrow(/^stdin cannot be read as a tar: /);
   });
 });
 
 describe("an archive that is not right", () => {
   it.each<[name: string, files: Readonly<Record<string, string>>, reason: RegExp]>([
-    ["an index that is no JSON", { "oci-layout": "{}", "index.json": "<" }, /JSON/],
+    ["an index that is no JSON", { "oci-layout": LAYOUT, "index.json": "<" }, /JSON/],
     [
       "an index of nothing",
-      { "oci-layout": "{}", "index.json": `{"schemaVersion":2,"manifests":[]}` },
+      { "oci-layout": LAYOUT, "index.json": `{"schemaVersion":2,"manifests":[]}` },
       /no image for linux\/amd64/,
     ],
     [
       "a manifest that is missing",
-      { "oci-layout": "{}", "index.json": indexOf({ digest: digestOf("x") }) },
+      { "oci-layout": LAYOUT, "index.json": indexOf({ digest: digestOf("x") }) },
       /has no blobs\/sha256\/\w{64}: it is not complete/,
     ],
     [
       "a manifest that is damaged",
       {
-        "oci-layout": "{}",
+        "oci-layout": LAYOUT,
         "index.json": indexOf({ digest: digestOf("x") }),
         [`blobs/sha256/${hexOf(digestOf("x"))}`]: "y",
       },
@@ -215,12 +237,32 @@ describe("an archive that is not right", () => {
     ],
     [
       "an image for another machine",
-      { "oci-layout": "{}", "index.json": indexOf({ platform: { os: "linux", architecture: "riscv64" } }) },
+      { "oci-layout": LAYOUT, "index.json": indexOf({ platform: { os: "linux", architecture: "riscv64" } }) },
       /no image for linux\/amd64, only for linux\/riscv64/,
     ],
     [
+      "an image that only its configuration says to be for another machine",
+      { "oci-layout": LAYOUT, ...imageFor({ os: "linux", architecture: "arm64", variant: "v8" }) },
+      /^the image is for linux\/arm64, not for linux\/amd64: see LONGSHORE_PLATFORM$/,
+    ],
+    [
+      "the same, of docker save",
+      {
+        ...imageFor({ os: "windows", architecture: "amd64" }),
+        "manifest.json": `[{"Config":"config","Layers":[]}]`,
+        "index.json": "",
+      },
+      /^the image is for windows\/amd64, not for linux\/amd64: see LONGSHORE_PLATFORM$/,
+    ],
+    [
+      "a layout of another version",
+      { ...imageFor(platform), "oci-layout": `{"imageLayoutVersion":"2.0.0"}` },
+      /^the archive is a layout of version "2\.0\.0": only 1\.0\.0 is known$/,
+    ],
+    ["a layout of no version", { ...imageFor(platform), "oci-layout": "{}" }, /imageLayoutVersion/],
+    [
       "an unknown kind of thing",
-      { "oci-layout": "{}", "index.json": indexOf({ mediaType: "text/plain" }) },
+      { "oci-layout": LAYOUT, "index.json": indexOf({ mediaType: "text/plain" }) },
       /unknown media type "text\/plain"/,
     ],
     [
@@ -257,6 +299,19 @@ describe("an archive that is not right", () => {
     );
   });
 });
+
+/** An archive's files with an image of no layers, of which no index says what it is for. */
+function imageFor(platform: object): Record<string, string> {
+  const config = JSON.stringify({ ...platform, config: { Env: null }, rootfs: { type: "layers", diff_ids: [] } });
+  const described = {
+    mediaType: "application/vnd.oci.image.config.v1+json",
+    digest: digestOf(config),
+    size: config.length,
+  };
+  const manifest = JSON.stringify({ schemaVersion: 2, config: described, layers: [] });
+  const blobs = [config, manifest].map((content) => [`blobs/sha256/${hexOf(digestOf(content))}`, content]);
+  return { ...Object.fromEntries(blobs), "index.json": indexOf({ digest: digestOf(manifest) }), config: config };
+}
 
 function indexOf(entry: object): string {
   const whole = { mediaType: "application/vnd.oci.image.manifest.v1+json", digest: digestOf("x"), size: 1, ...entry };

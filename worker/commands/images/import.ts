@@ -30,7 +30,8 @@ Examples:
       using interruption = new Interruption();
       const { signal } = interruption;
       await using spooled = path === "-" ? await spoolStdin(signal) : undefined;
-      const images = await importImages(store, spooled?.path ?? path, { name, platform, signal });
+      const displayName = spooled && "stdin";
+      const images = await importImages(store, spooled?.path ?? path, { name, platform, displayName, signal });
       for (const image of images) printImage(image);
     });
 }

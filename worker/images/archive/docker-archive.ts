@@ -9,7 +9,8 @@ import { type Descriptor, imageConfig, type ImageManifest, MediaType, parseDocum
 import type { StoredImage } from "../store.ts";
 import { formatReference, parseReference } from "../../../shared/image-reference.ts";
 import { type ArchiveFiles, readArchived } from "./archive-files.ts";
-import type { ArchivedImage } from "./oci-layout.ts";
+import type { Platform } from "../registry/platform.ts";
+import { type ArchivedImage, insistOnPlatform } from "./oci-layout.ts";
 
 const manifests = z.array(
   z.object({ Config: z.string(), RepoTags: z.array(z.string()).nullish(), Layers: z.array(z.string()) }),
@@ -21,14 +22,14 @@ export async function isDockerArchive(files: ArchiveFiles): Promise<boolean> {
   return (await files.sizeOf("manifest.json")) !== undefined;
 }
 
-/** The images of an archive, once for each name. @throws when it is malformed */
-export async function imagesOfDockerArchive(files: ArchiveFiles): Promise<ArchivedImage[]> {
+/** The images of an archive, once for each name. @throws when it is malformed; adding one, when it is for other machines */
+export async function imagesOfDockerArchive(files: ArchiveFiles, wanted: Platform): Promise<ArchivedImage[]> {
   const described = parseDocument(manifests, await readArchived(files, "manifest.json"));
   return described.flatMap((manifest) => {
     const names = manifest.RepoTags?.length ? manifest.RepoTags.map(canonicalName) : [undefined];
     return names.map((name): ArchivedImage => ({
       name,
-      add: (addition, as, signal) => addImage(files, manifest, addition, as, signal),
+      add: (addition, as, signal) => addImage(files, { manifest, wanted }, addition, as, signal),
     }));
   });
 }
@@ -40,13 +41,15 @@ function canonicalName(tag: string): string {
 
 async function addImage(
   files: ArchiveFiles,
-  { Config, Layers }: DockerManifest,
+  { manifest: { Config, Layers }, wanted }: { readonly manifest: DockerManifest; readonly wanted: Platform },
   addition: ImageAddition,
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<StoredImage> {
   const configBytes = await readArchived(files, Config);
-  const diffIds = parseDocument(imageConfig, configBytes).rootfs.diff_ids;
+  const config = parseDocument(imageConfig, configBytes);
+  insistOnPlatform(config, wanted);
+  const diffIds = config.rootfs.diff_ids;
   if (Layers.length !== diffIds.length)
     throw new Error(`the archive has ${Layers.length} layers of an image, its configuration ${diffIds.length}`);
   const layers: Descriptor[] = [];

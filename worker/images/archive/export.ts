@@ -11,7 +11,7 @@ import { receiveBlob, verifyBlob } from "../blobs.ts";
 import type { Descriptor } from "../oci.ts";
 import { MediaType } from "../oci.ts";
 import type { ImageStore, StoredImage } from "../store.ts";
-import { BLOBS, pathOf, RefName } from "./oci-layout.ts";
+import { BLOBS, LAYOUT_VERSION, pathOf, RefName } from "./oci-layout.ts";
 
 /** Where a layout is written, file by file. */
 interface LayoutWriter {
@@ -76,7 +76,7 @@ export async function exportToTar(
 }
 
 async function writeLayout(store: ImageStore, images: readonly StoredImage[], writer: LayoutWriter): Promise<void> {
-  await writer.writeDocument("oci-layout", JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  await writer.writeDocument("oci-layout", JSON.stringify({ imageLayoutVersion: LAYOUT_VERSION }));
   const written = new Set<string>();
   const manifests: object[] = [];
   for (const image of images) {

@@ -31,7 +31,16 @@ export interface ImportOptions {
   readonly name?: string | undefined;
   /** Which image is taken of those for several platforms. */
   readonly platform: Platform;
+  /** What errors call the file; its path unless stated. */
+  readonly displayName?: string | undefined;
   readonly signal?: AbortSignal;
+}
+
+/** What is imported. */
+interface ImportedFile {
+  readonly path: string;
+  /** What people know it by. */
+  readonly displayName: string;
 }
 
 /**
@@ -45,9 +54,10 @@ export async function importImages(store: ImageStore, path: string, options: Imp
 async function importAll(store: ImageStore, path: string, options: ImportOptions): Promise<StoredImage[]> {
   await using addition = await store.beginAddition(options.signal);
   await using resources = new AsyncDisposableStack();
-  const archived = await openArchive(store, path, options, resources);
+  const file = { path, displayName: options.displayName ?? path };
+  const archived = await openArchive(store, file, options, resources);
   const imported: StoredImage[] = [];
-  for (const [image, name] of nameImages(archived, path, options.name)) {
+  for (const [image, name] of nameImages(archived, file, options.name)) {
     imported.push(await image.add(addition, name, options.signal));
   }
   return imported;
@@ -55,15 +65,16 @@ async function importAll(store: ImageStore, path: string, options: ImportOptions
 
 async function openArchive(
   store: ImageStore,
-  path: string,
+  file: ImportedFile,
   { platform, signal }: ImportOptions,
   resources: AsyncDisposableStack,
 ): Promise<ArchivedImage[]> {
+  const { path, displayName } = file;
   if (await isDirectory(path)) {
     const files = new DirectoryFiles(path);
     if (!(await isLayout(files)))
       throw new Error(
-        `${path} is no OCI image layout: it has no oci-layout and index.json; of a root file system, make a tar`,
+        `${displayName} is no OCI image layout: it has no oci-layout and index.json; of a root file system, make a tar`,
       );
     return imagesOfLayout(files, platform);
   }
@@ -72,12 +83,12 @@ async function openArchive(
   if (plain !== path) {
     resources.defer(() => rm(plain, { force: true }));
     const write = (pieces: AsyncIterable<Buffer>): Promise<void> =>
-      pipeline(pieces, limited(path, store.limits.bytesMax), createWriteStream(plain, { mode: 0o600 }));
+      pipeline(pieces, limited(displayName, store.limits.bytesMax), createWriteStream(plain, { mode: 0o600 }));
     await decompress(createReadStream(path), compression, write, signal);
   }
   return (
-    (await imagesOf(await readTar(plain, path), platform)) ?? [
-      await imageOfRootFileSystem(path, store.limits.layerBytesMax, signal),
+    (await imagesOf(await readTar(plain, displayName), platform)) ?? [
+      await imageOfRootFileSystem(file, store.limits.layerBytesMax, signal),
     ]
   );
 }
@@ -92,30 +103,30 @@ async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
-/** @param path what the user knows it by: the parser's own words do not say what it could not read */
-async function readTar(plain: string, path: string): Promise<TarFiles> {
+/** The parser's own words do not say what it could not read. */
+async function readTar(plain: string, displayName: string): Promise<TarFiles> {
   try {
     return await TarFiles.read(plain);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} cannot be read as a tar: ${reason}`, { cause: error });
+    throw new Error(`${displayName} cannot be read as a tar: ${reason}`, { cause: error });
   }
 }
 
 async function imagesOf(files: ArchiveFiles, platform: Platform): Promise<ArchivedImage[] | undefined> {
   if (await isLayout(files)) return imagesOfLayout(files, platform);
-  if (await isDockerArchive(files)) return imagesOfDockerArchive(files);
+  if (await isDockerArchive(files)) return imagesOfDockerArchive(files, platform);
   return undefined;
 }
 
 /** An answer to compression bombs. */
-function limited(path: string, bytesMax: number) {
+function limited(displayName: string, bytesMax: number) {
   return async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     let bytes = 0;
     for await (const piece of pieces) {
       bytes += piece.length;
       if (bytes > bytesMax)
-        throw new Error(`${path} is larger than ${bytesMax} bytes decompressed: ${wayOut("image")}`);
+        throw new Error(`${displayName} is larger than ${bytesMax} bytes decompressed: ${wayOut("image")}`);
       yield piece;
     }
   };
@@ -123,16 +134,17 @@ function limited(path: string, bytesMax: number) {
 
 function nameImages(
   images: readonly ArchivedImage[],
-  path: string,
+  { displayName }: ImportedFile,
   name: string | undefined,
 ): [ArchivedImage, string][] {
   const [first, ...others] = images;
   if (name !== undefined && first !== undefined) {
     if (others.length === 0) return [[first, name]];
-    throw new Error(`${path} has ${images.length} images, which cannot all be ${name}: leave the name out`);
+    throw new Error(`${displayName} has ${images.length} images, which cannot all be ${name}: leave the name out`);
   }
   return images.map((image) => {
-    if (image.name === undefined) throw new Error(`${path} does not say what its image is called: say it with --name`);
+    if (image.name === undefined)
+      throw new Error(`${displayName} does not say what its image is called: say it with --name`);
     return [image, image.name];
   });
 }

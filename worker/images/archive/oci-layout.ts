@@ -2,14 +2,18 @@
 import * as z from "zod";
 import type { ImageAddition } from "../addition.ts";
 import { type Digest, digestOf, hexOf } from "../digest.ts";
-import { descriptor, imageConfig, imageManifest, MediaType, parseDocument } from "../oci.ts";
-import { choosePlatform, formatPlatform, type Platform } from "../registry/platform.ts";
+import { descriptor, imageConfig, type ImageConfig, imageManifest, MediaType, parseDocument } from "../oci.ts";
+import { choosePlatform, describePlatformFault, formatPlatform, type Platform } from "../registry/platform.ts";
 import type { StoredImage } from "../store.ts";
 import { type ArchiveFiles, readArchived } from "./archive-files.ts";
 
 /** Names of an image within a layout: the specification's, and the whole name that containerd and Docker write. */
 export const RefName = { oci: "org.opencontainers.image.ref.name", containerd: "io.containerd.image.name" } as const;
 
+/** Of the layout, not of the specification: no other one has been written down since (v1.0 to v1.1). */
+export const LAYOUT_VERSION = "1.0.0";
+
+const layout = z.looseObject({ imageLayoutVersion: z.string() });
 const platform = z.object({ os: z.string(), architecture: z.string(), variant: z.string().optional() });
 const entry = descriptor.extend({
   platform: platform.optional(),
@@ -39,6 +43,9 @@ export async function isLayout(files: ArchiveFiles): Promise<boolean> {
  * @throws when it is malformed, or has none
  */
 export async function imagesOfLayout(files: ArchiveFiles, wanted: Platform): Promise<ArchivedImage[]> {
+  const { imageLayoutVersion: version } = parseDocument(layout, await readArchived(files, "oci-layout"));
+  if (version !== LAYOUT_VERSION)
+    throw new Error(`the archive is a layout of version ${JSON.stringify(version)}: only ${LAYOUT_VERSION} is known`);
   const { manifests } = parseDocument(index, await readArchived(files, "index.json"));
   const images: ArchivedImage[] = [];
   const offered: Platform[] = [];
@@ -46,7 +53,7 @@ export async function imagesOfLayout(files: ArchiveFiles, wanted: Platform): Pro
     const digest = await chooseManifest(files, top, wanted, offered, 0);
     if (digest === undefined) continue;
     const name = top.annotations?.[RefName.containerd] ?? top.annotations?.[RefName.oci];
-    images.push({ name, add: (addition, as, signal) => addImage(files, digest, addition, as, signal) });
+    images.push({ name, add: (addition, as, signal) => addImage(files, { digest, wanted }, addition, as, signal) });
   }
   if (images.length === 0) {
     const others = offered.length === 0 ? "" : `, only for ${offered.map(formatPlatform).join(", ")}`;
@@ -84,7 +91,7 @@ async function chooseManifest(
 
 async function addImage(
   files: ArchiveFiles,
-  digest: Digest,
+  { digest, wanted }: { readonly digest: Digest; readonly wanted: Platform },
   addition: ImageAddition,
   name: string,
   signal: AbortSignal | undefined,
@@ -92,7 +99,9 @@ async function addImage(
   const manifestBytes = await readBlob(files, digest);
   const manifest = parseDocument(imageManifest, manifestBytes);
   const configBytes = await readBlob(files, manifest.config.digest);
-  const diffIds = parseDocument(imageConfig, configBytes).rootfs.diff_ids;
+  const config = parseDocument(imageConfig, configBytes);
+  insistOnPlatform(config, wanted);
+  const diffIds = config.rootfs.diff_ids;
   const layers = manifest.layers.map((layer, position) => {
     const diffId = diffIds[position];
     if (diffId === undefined) throw new Error(`layer ${layer.digest} is not in the configuration of its image`);
@@ -104,6 +113,12 @@ async function addImage(
   );
   for (const result of results) if (result.status === "rejected") throw result.reason;
   return addition.addImage(name, manifestBytes, configBytes);
+}
+
+/** An index need not say what its images are for, or may be wrong. @throws when an image is for other machines */
+export function insistOnPlatform(config: ImageConfig, wanted: Platform): void {
+  const fault = describePlatformFault(config, wanted);
+  if (fault !== undefined) throw new Error(`the image ${fault}`);
 }
 
 async function readBlob(files: ArchiveFiles, digest: Digest): Promise<Buffer> {

@@ -12,7 +12,7 @@ import type { ArchivedImage } from "./oci-layout.ts";
  * The configuration says nothing of when or from where, so that the same tar is the same image everywhere.
  */
 export async function imageOfRootFileSystem(
-  path: string,
+  { path, displayName }: { readonly path: string; readonly displayName: string },
   bytesMax: number,
   signal?: AbortSignal,
 ): Promise<ArchivedImage> {
@@ -29,7 +29,8 @@ export async function imageOfRootFileSystem(
   const hashPlain = async (pieces: AsyncIterable<Buffer>): Promise<void> => {
     for await (const piece of pieces) {
       bytes += piece.length;
-      if (bytes > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes unpacked: ${wayOut("bytes")}`);
+      if (bytes > bytesMax)
+        throw new Error(`${displayName} is larger than ${bytesMax} bytes unpacked: ${wayOut("bytes")}`);
       plain.update(piece);
     }
   };

@@ -39,7 +39,7 @@ export class TarFiles implements ArchiveFiles {
         members.set(name, { kind: "link", target: posix.join(from, header.linkname ?? "") });
       }
       const isTooMuch = members.size > FILES_MAX;
-      content.on("end", () => next(isTooMuch ? new Error(`${path} has more than ${FILES_MAX} files`) : undefined));
+      content.on("end", () => next(isTooMuch ? new Error(`it has more than ${FILES_MAX} files`) : undefined));
       content.resume();
     });
     await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), archive);

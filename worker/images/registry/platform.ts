@@ -41,6 +41,18 @@ function levelOf({ architecture, variant }: Platform): number | undefined {
   return level === undefined ? undefined : Number(level);
 }
 
+/**
+ * What is wrong with an image whose configuration is for one platform where another is wanted; undefined where it will do.
+ * Variants are an index's to say: few configurations do.
+ */
+export function describePlatformFault(
+  { os, architecture }: Pick<Platform, "os" | "architecture">,
+  wanted: Platform,
+): string | undefined {
+  if (os === wanted.os && architecture === wanted.architecture) return undefined;
+  return `is for ${formatPlatform({ os, architecture })}, not for ${formatPlatform(wanted)}: see LONGSHORE_PLATFORM`;
+}
+
 /** The one of `entries` that suits best, the first of equals; undefined when none does. */
 export function choosePlatform<Entry extends { readonly platform?: Platform | undefined }>(
   entries: readonly Entry[],

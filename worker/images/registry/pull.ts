@@ -21,7 +21,7 @@ import { concurrently } from "./concurrently.ts";
 import { type Descriptor, LARGEST_DOCUMENT } from "./documents.ts";
 import { downloadBlob } from "./download.ts";
 import { type FetchedManifest, fetchManifest } from "./manifest.ts";
-import { formatPlatform, type Platform, suitability } from "./platform.ts";
+import { describePlatformFault, type Platform } from "./platform.ts";
 import type { OnProgress, TransferState } from "./progress.ts";
 import { formatReference, parseReference, type Reference } from "../../../shared/image-reference.ts";
 import { RegistryError } from "./registry-error.ts";
@@ -126,11 +126,8 @@ function readConfig(name: string, bytes: Uint8Array, wanted: Platform): ImageCon
   } catch (error) {
     throw new RegistryError(`image ${name}: its configuration is malformed`, { cause: error });
   }
-  const { os, architecture } = config;
-  if (suitability({ os, architecture }, { os: wanted.os, architecture: wanted.architecture }) === undefined) {
-    const both = `${formatPlatform({ os, architecture })}, not for ${formatPlatform(wanted)}`;
-    throw new RegistryError(`image ${name}: is for ${both}: see LONGSHORE_PLATFORM`);
-  }
+  const fault = describePlatformFault(config, wanted);
+  if (fault !== undefined) throw new RegistryError(`image ${name}: ${fault}`);
   return config;
 }
 
