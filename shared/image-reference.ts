@@ -74,6 +74,16 @@ export function formatReference({ registry, repository, tag, digest }: Reference
   return `${registry}/${repository}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;
 }
 
+/** Whether a name is written as that of a pulled image, and not one that was chosen here. */
+export function isCanonical(text: string): boolean {
+  try {
+    return formatReference(parseReference(text)) === text;
+  } catch (error) {
+    if (error instanceof ReferenceError) return false;
+    throw error;
+  }
+}
+
 /**
  * The names under which an image may be stored that people call `text`, the likeliest first: this very name, as images
  * that were built or imported have it, or a digest; then the name that it has after a pull.

@@ -9,7 +9,7 @@
  */
 import type { PullPolicy } from "../../shared/config/image-variables.ts";
 import { isDigest } from "../../shared/digest.ts";
-import { formatReference, namesOf, parseReference, type Reference } from "../../shared/image-reference.ts";
+import { isCanonical, namesOf, parseReference, type Reference } from "../../shared/image-reference.ts";
 import type { RunRequest } from "../../shared/job-request.ts";
 import type { Preset } from "../../shared/presets.ts";
 import { explainPullFailure, type PullFailure } from "../images/registry/pull-failure.ts";
@@ -97,12 +97,6 @@ function asksAgain(reference: string, policy: PullPolicy): boolean {
   if (policy.when !== "always" || !isCanonical(reference)) return false;
   const { registry, digest } = parseReference(reference);
   return digest === undefined && policy.registries.includes(registry);
-}
-
-/** Whether a name is one that a pull gives, not one that was chosen here. */
-function isCanonical(reference: string): boolean {
-  const parsed = readReference(reference);
-  return "registry" in parsed && formatReference(parsed) === reference;
 }
 
 async function pull(name: string, sources: ImageSources, signal: AbortSignal): Promise<AcquiredImage | ImageFailure> {

@@ -1,10 +1,9 @@
 import { resolve } from "node:path";
 import { buildDockerfile } from "../../images/dockerfile/build-dockerfile.ts";
 import type { StepRunner } from "../../images/dockerfile/step-runner.ts";
-import { buildShippedImage, listShippedImages } from "../../images/shipped.ts";
 import type { ImageStore, StoredImage } from "../../images/store.ts";
+import { BaseImages, type PullTime } from "./base-images.ts";
 import { BuildPrinter } from "./build-printer.ts";
-import { findStored } from "./find-image.ts";
 
 /** A build of the operator's own. */
 export interface ContextBuild {
@@ -19,33 +18,29 @@ export interface ContextBuild {
   /** Of RUN. */
   readonly network: "none" | "host";
   readonly cache: "used" | "ignored";
+  /** When the images that it starts from are asked for at their registries. */
+  readonly pull: PullTime;
 }
 
 /**
- * Builds an image from a Dockerfile, and those that it starts from, as far as they come with Longshore and are not here.
+ * Builds an image from a Dockerfile, and gets those that it starts from.
  * @throws when the Dockerfile, a step or an image that it starts from is at fault
  */
 export async function buildContext(
   store: ImageStore,
-  { context, names, file, target, ...build }: ContextBuild,
+  { context, names, file, target, pull, ...build }: ContextBuild,
   runner: StepRunner,
   signal: AbortSignal,
 ): Promise<StoredImage> {
   const printer = new BuildPrinter("verbose");
+  await using bases = new BaseImages(store, { pull, runner, printer, signal });
   return await buildDockerfile(store, {
     ...build,
     context: resolve(context),
     dockerfile: file === undefined ? resolve(context, "Dockerfile") : resolve(file),
     names,
     ...(target !== undefined && { target }),
-    findImage: async (reference) => {
-      const found = await findStored(store, reference);
-      if (found !== undefined) return found;
-      if (!(await listShippedImages()).includes(reference)) {
-        throw new Error(`image ${reference} is not here: longshore images pull ${reference}`);
-      }
-      return buildShippedImage(store, reference, { runner, signal, onEvent: (of, event) => printer.print(of, event) });
-    },
+    findImage: (reference) => bases.find(reference),
     runner,
     onEvent: (event) => printer.print(names[0], event),
     signal,

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../../../shared/config.ts";
 import { StepContainers } from "../../step-containers.ts";
+import { PULL_TIMES } from "./base-images.ts";
 import { buildContext, type ContextBuild } from "./build-context.ts";
 import { buildShipped } from "./build-shipped.ts";
 import { Interruption } from "./interruption.ts";
@@ -15,6 +16,7 @@ interface BuildOptions {
   readonly target?: string;
   readonly network: ContextBuild["network"];
   readonly cache: boolean;
+  readonly pull: ContextBuild["pull"];
   readonly all?: true;
   readonly verbose?: true;
 }
@@ -26,6 +28,7 @@ const OWN_OPTIONS = {
   target: "--target",
   network: "--network",
   cache: "--no-cache",
+  pull: "--pull",
 };
 
 /**
@@ -48,6 +51,11 @@ export function buildCommand(): Command {
         .default("none"),
     )
     .option("--no-cache", "do every step anew")
+    .addOption(
+      new Option("--pull <when>", "when to ask registries for the images that it starts from")
+        .choices(PULL_TIMES)
+        .default("missing"),
+    )
     .option("--all", "all images that come with Longshore")
     .option("--verbose", "print what the steps print (always so with -t)")
     .addHelpText("after", examples);
@@ -82,13 +90,13 @@ Examples:
 function describeContext(
   words: readonly string[],
   names: readonly [string, ...string[]],
-  { file, buildArg = new Map(), target, network, cache, all }: BuildOptions,
+  { file, buildArg = new Map(), target, network, cache, pull, all }: BuildOptions,
 ): ContextBuild {
   const [context, ...more] = words;
   if (context === undefined || more.length > 0 || all === true) {
     throw new Error("a build with -t takes one context: longshore images build CONTEXT -t NAME");
   }
-  return { context, names, file, arguments: buildArg, target, network, cache: cache ? "used" : "ignored" };
+  return { context, names, file, arguments: buildArg, target, network, cache: cache ? "used" : "ignored", pull };
 }
 
 function refuseOwnOptions(command: Command): void {

@@ -20,7 +20,7 @@ import { BuildContext } from "./context.ts";
 import { DockerfileError } from "./error.ts";
 import { parseDockerfile } from "./parse.ts";
 import { beginStage, buildValues, continueStage } from "./stage-state.ts";
-import { type Origin, planBuild, type Stage } from "./stages.ts";
+import { type BuildPlan, type Origin, planBuild, type Stage } from "./stages.ts";
 import type { StepRunner } from "./step-runner.ts";
 
 export type BuildEvent =
@@ -50,7 +50,7 @@ export interface DockerfileBuild {
   /** `ignored`: every step is done anew, for later builds to use. */
   readonly cache: "used" | "ignored";
   readonly annotations?: Readonly<Record<string, string>>;
-  /** Finds the image of a FROM or a `COPY --from`. @throws when it cannot be had */
+  /** Finds the image of a FROM or a `COPY --from`; asked for each once, before the first step. @throws when it cannot be had */
   readonly findImage: (reference: string) => Promise<StoredImage>;
   readonly runner: StepRunner;
   readonly onEvent: (event: BuildEvent) => void;
@@ -70,6 +70,8 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
     build.onEvent({ kind: "warning", text: `no ARG takes the build argument ${name}` });
   }
 
+  // Before content is kept: what brings an image here may have to make room for it.
+  const images = await findImages(plan, build, file);
   await using _content = await store.keepContent(build.signal);
   using context = new BuildContext(build.context, build.dockerfile);
   const cache = await BuildCache.open(store);
@@ -79,30 +81,23 @@ export async function buildDockerfile(store: ImageStore, build: DockerfileBuild)
   const step = (words: string) => build.onEvent({ kind: "step", number: ++number, total, text: words });
 
   const results = new Map<number, StageResult>();
-  const imageOf = async (reference: string, line: number): Promise<StoredImage> => {
-    try {
-      return await build.findImage(reference);
-    } catch (error) {
-      throw new DockerfileError(file, line, error instanceof Error ? error.message : String(error), { cause: error });
-    }
-  };
-  const begin = async ({ origin, from }: Stage): Promise<StageResult> => {
+  const begin = ({ origin, from }: Stage): StageResult => {
     if (origin.kind === "scratch") return { state: beginStage(undefined), layers: [], history: [] };
-    if (origin.kind === "image") return startFrom(await imageOf(origin.reference, from.line), file, from.line);
-    const { state, ...rest } = resultOf(results, origin.index);
+    if (origin.kind === "image") return startFrom(found(images, origin.reference), file, from.line);
+    const { state, ...rest } = found(results, origin.index);
     return { ...rest, state: continueStage(state) };
   };
-  const layersOf = async (stage: Stage, name: string): Promise<readonly StoredLayer[]> => {
-    const origin: Origin = stage.copiesFrom.get(name) ?? { kind: "image", reference: name };
+  const layersOf = (stage: Stage, name: string): readonly StoredLayer[] => {
+    const origin = found(stage.copiesFrom, name);
     if (origin.kind === "scratch") return [];
-    if (origin.kind === "image") return (await imageOf(origin.reference, lineOfCopyFrom(stage, name))).layers;
-    return resultOf(results, origin.index).layers.map(({ layer }) => layer);
+    if (origin.kind === "image") return found(images, origin.reference).layers;
+    return found(results, origin.index).layers.map(({ layer }) => layer);
   };
 
   let last: StageResult | undefined;
   for (const stage of plan.stages) {
     step(stage.from.text);
-    last = await buildStage(stage, await begin(stage), {
+    last = await buildStage(stage, begin(stage), {
       store,
       file,
       values,
@@ -130,8 +125,32 @@ function shortest(path: string): string {
   return fromHere.startsWith("..") ? path : fromHere;
 }
 
-function lineOfCopyFrom({ instructions, from }: Stage, name: string): number {
-  return (instructions.find((one) => one.keyword === "COPY" && one.from === name) ?? from).line;
+/** The images that the plan needs, by their references. @throws {DockerfileError} at who names one that cannot be had */
+async function findImages(
+  { stages }: BuildPlan,
+  { findImage, signal }: DockerfileBuild,
+  file: string,
+): Promise<ReadonlyMap<string, StoredImage>> {
+  const images = new Map<string, StoredImage>();
+  for (const { line, origin } of stages.flatMap(originsOf)) {
+    if (origin.kind !== "image" || images.has(origin.reference)) continue;
+    try {
+      images.set(origin.reference, await findImage(origin.reference));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new DockerfileError(file, line, error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+  return images;
+}
+
+/** What a stage starts from and copies from, and the lines that say so. */
+function originsOf({ from, origin, instructions, copiesFrom }: Stage): { line: number; origin: Origin }[] {
+  const copies = [...copiesFrom].map(([name, copied]) => {
+    const { line } = instructions.find((one) => one.keyword === "COPY" && one.from === name) ?? from;
+    return { line, origin: copied };
+  });
+  return [{ line: from.line, origin }, ...copies];
 }
 
 async function readDockerfile(path: string, file: string): Promise<string> {
@@ -144,10 +163,11 @@ async function readDockerfile(path: string, file: string): Promise<string> {
   }
 }
 
-function resultOf(results: ReadonlyMap<number, StageResult>, index: number): StageResult {
-  const result = results.get(index);
-  if (result === undefined) throw new RangeError(`stage ${index} has not been built`);
-  return result;
+/** What is there: stages come after those that they need, and images have been looked for. */
+function found<Key, Value>(values: ReadonlyMap<Key, Value>, key: Key): Value {
+  const value = values.get(key);
+  if (value === undefined) throw new RangeError(`${String(key)} is not in the plan of this build`);
+  return value;
 }
 
 /** A stage on top of an image. What the image would have its children do is not ours to do. */

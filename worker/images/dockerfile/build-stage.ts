@@ -51,7 +51,7 @@ export interface StageSurroundings {
   readonly report: BuildReport;
   readonly signal: AbortSignal;
   /** Layers of what `COPY --from` names. */
-  readonly layersOf: (stage: Stage, from: string) => Promise<readonly StoredLayer[]>;
+  readonly layersOf: (stage: Stage, from: string) => readonly StoredLayer[];
 }
 
 /** @throws {DockerfileError} at the instruction that fails */
@@ -167,7 +167,7 @@ async function copy(work: CopyWork, situation: Situation): Promise<CachedStep> {
       draftLayer(staging, situation, async (draft) => copyInto(draft, work, around.context, sources)),
     );
   }
-  const from = await around.layersOf(stage, work.from);
+  const from = around.layersOf(stage, work.from);
   // Where the files come from is told by the digests of its layers, whatever it is called.
   const { from: __, ...decisive } = work;
   return cachedOr([decisive, from.map(({ digest }) => digest)], situation, async (staging) => {
