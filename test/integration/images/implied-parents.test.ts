@@ -44,6 +44,8 @@ const BASE: readonly TarFields[] = [
   folder("var/", 0o755, { mtime: 9000 }),
 ];
 
+const LINK_TO_USR_LIB: TarFields = { name: "lib", type: "2", linkName: "usr/lib" };
+
 async function add(name: string, ...layers: readonly (readonly TarFields[])[]): Promise<StoredImage> {
   await using addition = await store.beginAddition();
   return addImageOf(
@@ -130,6 +132,17 @@ describe("an image whose layers imply directories", () => {
       "/opt directory 755 0:0 0",
       "/tmp directory 755 0:0 0",
     ]);
+  });
+
+  it("hides a link below one that a layer only implies, as Docker and containerd have it on overlayfs", async () => {
+    const { lowerDirs } = await add(
+      "tool",
+      [folder("usr/", 0o755), folder("usr/lib/", 0o755), { name: "usr/lib/a" }, LINK_TO_USR_LIB],
+      [{ name: "lib/b" }],
+    );
+    const mountPoint = await mkdtemp(join(directory, "merged-"));
+    const files = (await listMerged(lowerDirs, mountPoint)).map((line) => line.split(" ")[0]);
+    expect(files).toEqual(["/", "/lib", "/lib/b", "/usr", "/usr/lib", "/usr/lib/a"]);
   });
 
   it("is one of its layers only where none of them implies anything", async () => {

@@ -6,6 +6,10 @@
  *
  *   over them: tmp/  1777, empty                    merged           tmp/  1777
  *
+ * Where the layers below have a symbolic link of that name, the directory takes its place: whoever unpacks a layer by
+ * itself has it so (Docker's overlay2, containerd's overlayfs snapshotter, BuildKit's `COPY --link`). A builder that means
+ * the place where the link leads has written that one into the layer.
+ *
  * Others unpack a layer once for each image that has it on something else (containerd's snapshots are named by the chain
  * of layers, and mkparent() of its archive package takes what the parents below have), or unpack all of an image into
  * one directory, as umoci does. Here layers are shared by whoever has them, so the attributes are a layer of their own,
