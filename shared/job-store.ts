@@ -51,6 +51,13 @@ export interface Idempotency {
   readonly body: unknown;
 }
 
+/** How a request is accepted. */
+export interface AcceptOptions {
+  /** What the job shall be called; made up unless given. */
+  readonly id?: string;
+  readonly idempotency?: Idempotency | undefined;
+}
+
 /** What became of a request; `pending`: BullMQ may not have the job yet. */
 export type Acceptance =
   | { readonly status: "accepted"; readonly job: Job; readonly delivery: "pending" }
@@ -123,8 +130,11 @@ export class JobStore {
    * Writes the record of a new job. It lasts only if {@link confirm} follows.
    * Throws `queue_full` with a time to wait, `idempotency_conflict`, `redis_unavailable`.
    */
-  async accept(request: JobRequest, queueLimit: number, idempotency?: Idempotency): Promise<Acceptance> {
-    const id = randomUUID();
+  async accept(
+    request: JobRequest,
+    queueLimit: number,
+    { id = randomUUID(), idempotency }: AcceptOptions = {},
+  ): Promise<Acceptance> {
     const job = this.keys.job(id);
     const idempotencyKey = idempotency === undefined ? job : this.#idempotencyKey(idempotency);
     const reply = await this.#script(
@@ -177,7 +187,7 @@ export class JobStore {
 
   /** Forgets a job that BullMQ did not take. */
   async withdraw(id: string): Promise<void> {
-    await this.#script("withdraw", this.keys.job(id), this.keys.pending, id);
+    await this.#script("withdraw", this.keys.job(id), this.keys.queued, this.keys.pending, id);
   }
 
   /**

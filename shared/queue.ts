@@ -4,7 +4,7 @@
  * It knows of a job nothing but its id and its images' names, and forgets it as soon as it is over: records and results have a life of
  * their own (`shared/job-store.ts`).
  */
-import { Queue, type QueueOptions, type WorkerOptions } from "bullmq";
+import { Job, Queue, type QueueOptions, type WorkerOptions } from "bullmq";
 import type { Redis } from "ioredis";
 import type { ImageNeed } from "./image-needs.ts";
 import type { JobRequest } from "./job-request.ts";
@@ -100,23 +100,36 @@ export interface JobQueueOptions {
   readonly attempts: number;
 }
 
+/** What jobs go in by, when the queue is open. */
+export interface Inlet {
+  /**
+   * Adds a job; nothing happens when it is there already. It is sent before this returns: what is sent on the same
+   * connection before and after, Redis gets before and after. Throws `redis_unavailable`.
+   */
+  add(id: string, request: Pick<JobRequest, "kind" | "priority">, needs?: readonly ImageNeed[]): Promise<void>;
+}
+
+interface OpenedQueue extends Inlet {
+  readonly queue: Queue<JobReference>;
+}
+
 /** The queue from outside: adds jobs, removes them, asks for them. */
 export class JobQueue implements AsyncDisposable {
   readonly #options: JobQueueOptions;
-  #opened: Promise<Queue<JobReference>> | undefined;
+  #opened: Promise<OpenedQueue> | undefined;
 
   constructor(options: JobQueueOptions) {
     this.#options = options;
   }
 
+  /** Opens the queue, unless that was done before. Throws `redis_unavailable`. */
+  async open(): Promise<Inlet> {
+    return await withRedis(() => this.#open());
+  }
+
   /** Adds a job; nothing happens when it is there already. Throws `redis_unavailable`. */
-  async add(
-    id: string,
-    { kind, priority }: Pick<JobRequest, "kind" | "priority">,
-    needs: readonly ImageNeed[] = [],
-  ): Promise<void> {
-    const name = kind === "shard" ? DIVIDED_NAME : "job";
-    await this.#use((queue) => queue.add(name, { id, needs }, { jobId: id, priority: priorityNumbers[priority] }));
+  async add(...job: Parameters<Inlet["add"]>): Promise<void> {
+    await (await this.open()).add(...job);
   }
 
   /**
@@ -183,17 +196,17 @@ export class JobQueue implements AsyncDisposable {
     const opened = this.#opened;
     this.#opened = undefined;
     await opened?.then(
-      (queue) => queue.close(),
+      ({ queue }) => queue.close(),
       () => undefined,
     );
   }
 
   async #use<Result>(action: (queue: Queue<JobReference>) => Promise<Result>): Promise<Result> {
-    return await withRedis(async () => await action(await this.#open()));
+    return await withRedis(async () => await action((await this.#open()).queue));
   }
 
   /** A BullMQ queue whose first commands failed stays broken, so another one is made when it is needed again. */
-  #open(): Promise<Queue<JobReference>> {
+  #open(): Promise<OpenedQueue> {
     this.#opened ??= this.#create().catch((error: unknown) => {
       this.#opened = undefined;
       throw error;
@@ -201,12 +214,21 @@ export class JobQueue implements AsyncDisposable {
     return this.#opened;
   }
 
-  async #create(): Promise<Queue<JobReference>> {
+  async #create(): Promise<OpenedQueue> {
     const { redis, queue: name, attempts } = this.#options;
     const queue = new Queue<JobReference>(QUEUE_NAME, { connection: redis, ...queueSettings(name, attempts) });
     // the connection's owner hears of its errors; without a listener here BullMQ would end the process
     queue.on("error", () => undefined);
     await queue.waitUntilReady();
-    return queue;
+    const client = await queue.backend.client;
+    return {
+      queue,
+      async add(id, { kind, priority }, needs = []) {
+        const name = kind === "shard" ? DIVIDED_NAME : "job";
+        const options = { ...queue.jobsOpts, jobId: id, priority: priorityNumbers[priority] };
+        // Not `queue.add`, which sends some turns of promises later.
+        await withRedis(() => new Job(queue, name, { id, needs }, options, id).addJob(client));
+      },
+    };
   }
 }

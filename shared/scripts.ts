@@ -12,7 +12,7 @@ const common = readScript("common");
 const definitions = {
   accept: 4,
   confirm: 3,
-  withdraw: 2,
+  withdraw: 3,
   claim: 4,
   finish: 4,
   fail: 4,

@@ -17,12 +17,8 @@ export type JobStage =
   | "read"
   /** API: the request is checked, its preset and limits are filled in. */
   | "validated"
-  /** API: Redis has its record. */
-  | "recorded"
-  /** API: BullMQ has its id. */
-  | "enqueued"
-  /** API: its record is confirmed: it is accepted. */
-  | "confirmed"
+  /** API: Redis has its record, and BullMQ its id. */
+  | "accepted"
   /** Worker: BullMQ has given its id to this worker. */
   | "dequeued"
   /** Worker: the attempt holds it, and has its request. */

@@ -6,30 +6,59 @@ import type { JobStore } from "./job-store.ts";
 import { traceStage } from "./trace.ts";
 
 /**
- * Resolves with the job as soon as it is finished, or with what was last known of it when the signal aborts.
- * While Redis is away it goes on waiting: the job does too. Never rejects for an abort or a lost connection.
- *
- * @param finished signals of the channel on which finished jobs are published
+ * Listens for the end of a job, until it is disposed of. Who does so before the job is accepted need not look whether it
+ * has ended before it was listened for.
  */
-export async function waitForJob(store: JobStore, finished: JobSignals, known: Job, signal: AbortSignal): Promise<Job> {
-  let job = known;
-  if (isFinished(job)) return job;
-  let wake = Promise.withResolvers<void>();
-  const awaken = (): void => wake.resolve();
-  using _watch = finished.watch(job.id, awaken);
-  signal.addEventListener("abort", awaken, { once: true });
-  try {
-    for (;;) {
-      // before reading: what happens from here on wakes the next round
-      const news = wake.promise;
-      job = (await store.get(job.id).catch(() => undefined)) ?? job;
-      traceStage("fetched");
-      if (isFinished(job) || signal.aborted) return job;
-      await news;
-      traceStage("noticed");
-      wake = Promise.withResolvers<void>();
-    }
-  } finally {
-    signal.removeEventListener("abort", awaken);
+export class JobEnd implements Disposable {
+  readonly id: string;
+  readonly #watch: Disposable;
+  #wake = Promise.withResolvers<void>();
+
+  /** @param finished signals of the channel on which finished jobs are published */
+  constructor(finished: JobSignals, id: string) {
+    this.id = id;
+    this.#watch = finished.watch(id, () => this.suspect());
   }
+
+  /** Has the job's record looked at: it may have ended. */
+  suspect(): void {
+    this.#wake.resolve();
+  }
+
+  /**
+   * Resolves with the job as soon as it is finished, or with what was last known of it when the signal aborts.
+   * While Redis is away it goes on waiting: the job does too. Never rejects for an abort or a lost connection.
+   *
+   * @param known the job as it was after it began to be listened for, or earlier if it is suspected to have ended
+   */
+  async wait(store: JobStore, known: Job, signal: AbortSignal): Promise<Job> {
+    const suspect = (): void => this.suspect();
+    signal.addEventListener("abort", suspect, { once: true });
+    if (signal.aborted) suspect();
+    try {
+      for (let job = known; ;) {
+        if (isFinished(job)) return job;
+        await this.#wake.promise;
+        traceStage("noticed");
+        // Before reading: what happens from here on wakes the next round.
+        this.#wake = Promise.withResolvers();
+        job = (await store.get(job.id).catch(() => undefined)) ?? job;
+        traceStage("fetched");
+        if (signal.aborted) return job;
+      }
+    } finally {
+      signal.removeEventListener("abort", suspect);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+  }
+}
+
+/** Waits for the end of a job that may have ended since it was read; see {@link JobEnd.wait}. */
+export async function waitForJob(store: JobStore, finished: JobSignals, known: Job, signal: AbortSignal): Promise<Job> {
+  using end = new JobEnd(finished, known.id);
+  end.suspect();
+  return await end.wait(store, known, signal);
 }

@@ -14,6 +14,7 @@ import type { Logger } from "../../shared/log.ts";
 import type { Presets } from "../../shared/presets.ts";
 import { JobQueue } from "../../shared/queue.ts";
 import { connectRedis, type ConnectionRole } from "../../shared/redis.ts";
+import { Submitter } from "../../shared/submit.ts";
 import { WorkerRegistry } from "../../shared/workers.ts";
 import { createApiMetrics, type ApiMetrics } from "./api-metrics.ts";
 import { FinishedJobs } from "./events/finished-jobs.ts";
@@ -31,6 +32,7 @@ export interface ApiContext extends ApiOptions, AsyncDisposable {
   readonly redis: Redis;
   readonly store: JobStore;
   readonly queue: JobQueue;
+  readonly submitter: Submitter;
   /** Of the channel on which finished jobs are published. */
   readonly finished: JobSignals;
   readonly events: JobEvents;
@@ -75,6 +77,7 @@ export function createContext(options: ApiOptions): ApiContext {
     redis,
     store,
     queue,
+    submitter: new Submitter(store, queue, config.queueLimit),
     finished,
     events: new JobEvents({ redis, queue: config.queue }),
     news,

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { LongshoreError } from "../../shared/errors.ts";
 import { isFinished, type Job } from "../../shared/job.ts";
 import { issuesToDetails } from "../../shared/validation.ts";
-import { waitForJob } from "../../shared/wait-for-job.ts";
+import { type JobEnd, waitForJob } from "../../shared/wait-for-job.ts";
 import type { ApiContext } from "./context.ts";
 
 /** Longest wait in seconds; proxies tend to give a request up after a minute. */
@@ -56,16 +56,19 @@ export function parseWait(query: unknown): number | undefined {
 /**
  * Waits for a job until it is finished, the time is up, the client has gone or the API is about to stop; resolves
  * with the job as it is then.
+ * @param end of this job or another one; of this one, it has been listened for since before the job was accepted
  */
 export async function waitUntilAnswer(
   context: ApiContext,
   response: Response,
   job: Job,
   seconds: number | undefined,
+  end?: JobEnd,
 ): Promise<Job> {
+  const { store, finished } = context;
   if (seconds === undefined || seconds === 0 || isFinished(job)) return job;
   return await untilAnswerIsDue(context, response, seconds, (due) =>
-    waitForJob(context.store, context.finished, job, due),
+    end?.id === job.id ? end.wait(store, job, due) : waitForJob(store, finished, job, due),
   );
 }
 

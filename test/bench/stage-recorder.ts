@@ -10,7 +10,7 @@ import { type JobStage, JOB_STAGE_CHANNEL } from "../../shared/trace.ts";
 import { STAGES_FILE } from "./stage-file.ts";
 
 /** After these it is another process's turn, or nobody's. */
-const ENDS: ReadonlySet<JobStage> = new Set(["confirmed", "stored", "answered"]);
+const ENDS: ReadonlySet<JobStage> = new Set(["accepted", "stored", "answered"]);
 
 const path = process.env[STAGES_FILE];
 if (path === undefined) throw new Error(`${STAGES_FILE} names no file to write stages to`);

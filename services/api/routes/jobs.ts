@@ -1,4 +1,5 @@
 /** `/v1/jobs`: posts, shows and cancels jobs. */
+import { randomUUID } from "node:crypto";
 import type { Request, Response } from "express";
 import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
@@ -6,9 +7,10 @@ import { isFinished, jobIdSchema, jobSchema, type Job } from "../../../shared/jo
 import { blobsOf, type CheckedRequest, parseJobRequest } from "../../../shared/job-request.ts";
 import type { Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
-import { cancelJob, submitJob } from "../../../shared/submit.ts";
+import { cancelJob } from "../../../shared/submit.ts";
 import { traceStage } from "../../../shared/trace.ts";
 import { checkVolumes } from "../../../shared/volumes.ts";
+import { JobEnd } from "../../../shared/wait-for-job.ts";
 import { clientOf } from "../authenticate.ts";
 import { holderOf } from "../holder.ts";
 import type { ApiContext } from "../context.ts";
@@ -34,10 +36,11 @@ export function jobRoutes(context: ApiContext): Route[] {
 }
 
 function postJob(context: ApiContext): Route {
-  const { config, store, queue, metrics, presets, requestSchema } = context;
+  const { config, finished, store, submitter, metrics, presets, requestSchema } = context;
   const readJson = createJsonReader(config.bodyBytes);
 
-  async function accept(request: Request, response: Response): Promise<Job> {
+  /** @param id what the job shall be called, if it is a new one */
+  async function accept(id: string, request: Request, response: Response): Promise<Job> {
     traceStage("routed");
     const body = await readJson(request, response);
     traceStage("read");
@@ -52,10 +55,7 @@ function postJob(context: ApiContext): Route {
     traceStage("validated");
     // What is remembered of a suite is its client's.
     const owned = resolved.kind === "shard" ? { ...resolved, owner: holderOf(request, config).name } : resolved;
-    const { status, job } = await submitJob(store, queue, owned, {
-      queueLimit: config.queueLimit,
-      ...(idempotency === undefined ? {} : { idempotency }),
-    });
+    const { status, job } = await submitter.submit(owned, { id, ...(idempotency !== undefined && { idempotency }) });
     if (status === "accepted") metrics.countAccepted();
     else response.set("idempotency-replayed", "true");
     return job;
@@ -96,18 +96,21 @@ function postJob(context: ApiContext): Route {
       "redis_unavailable",
     ],
     async handle(request, response) {
+      const id = randomUUID();
+      // Before it is accepted: so nobody has to look whether it has ended already.
+      using end = new JobEnd(finished, id);
       let answer: ReturnType<typeof parseAnswer>;
       let job: Job;
       try {
         answer = parseAnswer(request.query);
-        job = await accept(request, response);
+        job = await accept(id, request, response);
       } catch (error) {
         if (error instanceof LongshoreError) metrics.countRejected(error.code);
         throw error;
       }
       response.location(`/v1/jobs/${job.id}`);
       if (answer.kind === "stream") return await sendEvents(context, response, { id: job.id, from: BEGINNING });
-      sendJob(context, response, await waitUntilAnswer(context, response, job, answer.seconds), "accepted");
+      sendJob(context, response, await waitUntilAnswer(context, response, job, answer.seconds, end), "accepted");
     },
   };
 }

@@ -13,7 +13,7 @@ import { JobStore } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { JobQueue } from "../../../shared/queue.ts";
 import type { Priority } from "../../../shared/request-fields.ts";
-import { submitJob } from "../../../shared/submit.ts";
+import { Submitter } from "../../../shared/submit.ts";
 import { hostArchitecture } from "../../../worker/images/oci.ts";
 import { ImageStore } from "../../../worker/images/store.ts";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
@@ -173,6 +173,7 @@ async function keepWaiting(bench: Workbench, redisUrl: string, count: number): P
   );
   const store = new JobStore({ redis, queue, resultTtlSeconds });
   const jobs = resources.use(new JobQueue({ redis, queue, attempts }));
+  const submitter = new Submitter(store, jobs, 2 * count);
   const schema = createJobRequestSchema(defaultMaxima);
   const checked = parseJobRequest(schema, jobOf(bench, bench.image, "low"));
   const request = resolveRequest(checked, new Map(), defaultMaxima);
@@ -180,9 +181,7 @@ async function keepWaiting(bench: Workbench, redisUrl: string, count: number): P
     for (;;) {
       const missing = count - (await redis.zcard(store.keys.queued));
       if (missing <= 0) return;
-      const some = Array.from({ length: Math.min(ABREAST, missing) }, () =>
-        submitJob(store, jobs, request, { queueLimit: 2 * count }),
-      );
+      const some = Array.from({ length: Math.min(ABREAST, missing) }, () => submitter.submit(request));
       await Promise.all(some);
     }
   };

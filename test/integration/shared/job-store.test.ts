@@ -194,7 +194,7 @@ describe("what is left of a job", () => {
 
   test("a worker that is faster than the confirmation keeps the record", async () => {
     await bench.redis.flushall();
-    const acceptance = await bench.store.accept(requestOf(), 10, { key: "k", owner: "o", body: {} });
+    const acceptance = await bench.store.accept(requestOf(), 10, { idempotency: { key: "k", owner: "o", body: {} } });
     if (acceptance.status !== "accepted") throw new Error(acceptance.status);
     const { id } = acceptance.job;
     await bench.store.claim(id, first);
@@ -205,7 +205,7 @@ describe("what is left of a job", () => {
 
   test("a finished job, its files and its idempotency key expire together", async () => {
     await bench.redis.flushall();
-    const acceptance = await bench.store.accept(requestOf(), 10, { key: "k", owner: "o", body: {} });
+    const acceptance = await bench.store.accept(requestOf(), 10, { idempotency: { key: "k", owner: "o", body: {} } });
     if (acceptance.status !== "accepted") throw new Error(acceptance.status);
     const { id } = acceptance.job;
     await bench.store.claim(id, first);

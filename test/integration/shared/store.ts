@@ -4,7 +4,7 @@ import type { Job } from "../../../shared/job.ts";
 import type { JobRequest } from "../../../shared/job-request.ts";
 import { JobStore } from "../../../shared/job-store.ts";
 import { JobQueue } from "../../../shared/queue.ts";
-import { submitJob } from "../../../shared/submit.ts";
+import { Submitter } from "../../../shared/submit.ts";
 import { connected, requestOf } from "../../support/jobs.ts";
 import { startRedis, type RedisServer } from "../../support/redis.ts";
 
@@ -15,6 +15,7 @@ export interface StoreBench extends AsyncDisposable {
   readonly redis: Redis;
   readonly store: JobStore;
   readonly queue: JobQueue;
+  readonly submitter: Submitter;
   /** Accepts a job and returns it. */
   submit(request?: JobRequest): Promise<Job>;
   /** Another store on the same connection. */
@@ -29,14 +30,16 @@ export async function openStore(): Promise<StoreBench> {
   const common = { queue: QUEUE, resultTtlSeconds: 60 };
   const store = new JobStore({ redis, ...common });
   const queue = new JobQueue({ redis, queue: QUEUE, attempts: 3 });
+  const submitter = new Submitter(store, queue, 1000);
   return {
     server,
     redis,
     store,
     queue,
+    submitter,
     storeWith: (options) => new JobStore({ redis, ...common, ...options }),
     storeOn: (redis) => new JobStore({ redis, ...common }),
-    submit: async (request = requestOf()) => (await submitJob(store, queue, request, { queueLimit: 1000 })).job,
+    submit: async (request = requestOf()) => (await submitter.submit(request)).job,
     async [Symbol.asyncDispose]() {
       await queue[Symbol.asyncDispose]();
       redis.disconnect();

@@ -8,7 +8,7 @@ import { defaultMaxima } from "../../../shared/limits.ts";
 import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
 import { JobQueue } from "../../../shared/queue.ts";
 import { connectRedis } from "../../../shared/redis.ts";
-import { submitJob } from "../../../shared/submit.ts";
+import { Submitter } from "../../../shared/submit.ts";
 import { waitForJob } from "../../../shared/wait-for-job.ts";
 import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 
@@ -21,6 +21,7 @@ export class Client implements AsyncDisposable {
   readonly redis: ReturnType<typeof connectRedis>;
   readonly #subscriber: ReturnType<typeof connectRedis>;
   readonly #queue: JobQueue;
+  readonly #submitter: Submitter;
   readonly #finished: JobSignals;
   readonly #reports = new Map<string, number>();
 
@@ -29,6 +30,7 @@ export class Client implements AsyncDisposable {
     this.#subscriber = connectRedis(url, "subscriber", () => undefined);
     this.store = new JobStore({ redis: this.redis, queue: QUEUE, resultTtlSeconds: 600 });
     this.#queue = new JobQueue({ redis: this.redis, queue: QUEUE, attempts });
+    this.#submitter = new Submitter(this.store, this.#queue, 1000);
     this.#finished = new JobSignals(this.#subscriber, this.redis, this.store.keys.finishedChannel);
     this.#subscriber.on("message", (channel: string, id: string) => {
       if (channel === this.store.keys.finishedChannel) this.#reports.set(id, (this.#reports.get(id) ?? 0) + 1);
@@ -45,7 +47,7 @@ export class Client implements AsyncDisposable {
   /** Posts a request and returns the job's id. */
   async post(body: Record<string, unknown>): Promise<string> {
     const request = resolveRequest(parseJobRequest(schema, body), presets, defaultMaxima);
-    const { job } = await submitJob(this.store, this.#queue, request, { queueLimit: 1000 });
+    const { job } = await this.#submitter.submit(request);
     return job.id;
   }
 
