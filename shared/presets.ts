@@ -20,6 +20,9 @@ import { createLimitsSchema, fromTable, limitTable, resolveLimits, type Limits }
 import { relativePathSchema } from "./paths/schemas.ts";
 import { shardDefaults, shardMaxima } from "./shard-request.ts";
 
+/** Where the folders of the images are that Longshore comes with, and their presets. */
+export const SHIPPED_IMAGES = join(import.meta.dirname, "../infra/images");
+
 const commandSchema = z.array(z.string().min(1)).min(1);
 
 /** A preset's own limits are defaults only: the server's maxima cut them, see `resolveLimits`. */

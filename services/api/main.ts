@@ -1,10 +1,9 @@
 /** The API as a process: reads the configuration, checks Redis, listens, stops when it is told to. */
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import { join } from "node:path";
 import { ConfigError, loadConfig, type Config } from "../../shared/config.ts";
 import { createLogger, type Logger } from "../../shared/log.ts";
-import { loadPresets } from "../../shared/presets.ts";
+import { loadPresets, SHIPPED_IMAGES } from "../../shared/presets.ts";
 import { checkRedis, RedisUnfitError } from "../../shared/redis.ts";
 import { createApi, type Api } from "./api.ts";
 
@@ -13,8 +12,6 @@ const STOP_MS = 5000;
 
 /** For how long a request may be on its way here: a blob of a gigabyte takes a slow line half an hour. */
 const REQUEST_MS = 3_600_000;
-
-const IMAGES_DIRECTORY = join(import.meta.dirname, "../../infra/images");
 
 /** Prints what is wrong, without a stack, and ends the process: for faults that the operator can mend. */
 function refuse(message: string): never {
@@ -78,7 +75,7 @@ async function stop(server: Server, api: Api, logger: Logger): Promise<void> {
 
 const config = readConfig();
 const logger = createLogger("api", config.logLevel);
-const api = createApi({ config, logger, presets: loadPresets(IMAGES_DIRECTORY) });
+const api = createApi({ config, logger, presets: loadPresets(SHIPPED_IMAGES) });
 await checkRedisWhenReady(api, logger);
 const server = createServer({ requestTimeout: REQUEST_MS }, api.app);
 const url = await listen(server, config);

@@ -10,10 +10,8 @@ import { loadConfig } from "../../shared/config.ts";
 import type { Job } from "../../shared/job.ts";
 import { JobStore } from "../../shared/job-store.ts";
 import { createLogger } from "../../shared/log.ts";
-import { loadPresets } from "../../shared/presets.ts";
+import { loadPresets, SHIPPED_IMAGES } from "../../shared/presets.ts";
 import { untilReady } from "./jobs.ts";
-
-const IMAGES_DIRECTORY = join(import.meta.dirname, "../../infra/images");
 
 /** The smallest body of a job. */
 export const program = { image: "python", command: ["python3", "main.py"] };
@@ -47,7 +45,7 @@ export async function startApi(
   // No test's blobs are to be found among this machine's.
   const data = await mkdtemp(join(tmpdir(), "longshore-api-"));
   const config = loadConfig({ REDIS_URL: redisUrl, LONGSHORE_DATA: data, ...environment });
-  const presets = loadPresets(IMAGES_DIRECTORY);
+  const presets = loadPresets(SHIPPED_IMAGES);
   const api = createApi({ config, logger: createLogger("api", "silent"), presets, ...options });
   await untilReady(api.redis);
   const server = createServer(api.app);

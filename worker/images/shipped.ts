@@ -11,6 +11,7 @@
 import { cp, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { SHIPPED_IMAGES } from "../../shared/presets.ts";
 import { explainBuildFailure, ImageBuildError } from "./build-error.ts";
 import { bootstrapDebian, packageEnvironment } from "./debian.ts";
 import { type Digest, digestOf } from "./digest.ts";
@@ -23,8 +24,7 @@ import { FileLock } from "./lock.ts";
 import { Annotation } from "./oci.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
 
-/** Where the images' folders are. */
-export const SHIPPED_IMAGES = join(import.meta.dirname, "../../infra/images");
+export { SHIPPED_IMAGES } from "../../shared/presets.ts";
 
 /** What a build is doing: steps for people, and what the tools print that it runs. */
 export type ShippedBuildEvent =

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeLayer } from "../../../worker/images/layer-tar.ts";
-import { buildShippedImage, SHIPPED_IMAGES, type ShippedBuildEvent } from "../../../worker/images/shipped.ts";
+import { SHIPPED_IMAGES } from "../../../shared/presets.ts";
+import { buildShippedImage, type ShippedBuildEvent } from "../../../worker/images/shipped.ts";
 import { ImageStore, type StoredImage } from "../../../worker/images/store.ts";
 import { StepContainers } from "../../../worker/step-containers.ts";
 

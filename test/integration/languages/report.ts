@@ -7,7 +7,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf, hexOf } from "../../../worker/images/digest.ts";
-import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
+import { SHIPPED_IMAGES } from "../../../shared/presets.ts";
 import type { StoreSize } from "../../../worker/images/store.ts";
 import { programs } from "./programs.ts";
 

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { loadPresets } from "../../../shared/presets.ts";
-import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
+import { loadPresets, SHIPPED_IMAGES } from "../../../shared/presets.ts";
 import { recipeOf } from "../../integration/languages/report.ts";
 
 test("what the tree says of all languages was found of what is in the tree: npm run test:languages", () => {

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createJobRequestSchema, parseJobRequest } from "../../../shared/job-request.ts";
 import { defaultMaxima, type Limits, limitTable } from "../../../shared/limits.ts";
-import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
-import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
+import { loadPresets, resolveRequest, SHIPPED_IMAGES } from "../../../shared/presets.ts";
 import { composeRun } from "../../../worker/jobs/compose.ts";
 import { imageConfig, storedImage } from "./sample.ts";
 

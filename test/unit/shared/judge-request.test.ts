@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { blobsOf, createJobRequestSchema, parseJobRequest } from "../../../shared/job-request.ts";
 import { defaultMaxima } from "../../../shared/limits.ts";
-import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
-import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
+import { loadPresets, resolveRequest, SHIPPED_IMAGES } from "../../../shared/presets.ts";
 import { faultsOf, parse } from "./request.ts";
 
 const schema = createJobRequestSchema(defaultMaxima);
