@@ -4,7 +4,7 @@
  */
 import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { chmod, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -65,6 +65,7 @@ async function hostileEntries(): Promise<TarFields[]> {
   return [
     { name: "shipped/private", content: "private", mode: 0o600 },
     { name: "shipped/zero", type: "3", device: [1, 5], mode: 0o666 },
+    { name: "shipped/kernel-log", type: "3", device: [1, 11], mode: 0o666 },
     { name: "shipped/set-user-id", content, mode: 0o4755 },
     { name: "shipped/capable", content, mode: 0o755, pax: { "SCHILY.xattr.security.capability": capability } },
   ];
@@ -72,14 +73,23 @@ async function hostileEntries(): Promise<TarFields[]> {
 
 /** Attacks that get through to either user where some layers are turned off. */
 async function getsThrough(names: readonly string[]): Promise<string[]> {
+  const lines = new Set((await attack(names, ATTACKS)).split("\n"));
+  return ATTACK_NAMES.filter((name) => lines.has(name));
+}
+
+/**
+ * Runs a program in weakened containers, as either user. @returns what it printed
+ * @param launcher a program that runs another one, as env(1)
+ */
+async function attack(names: readonly string[], program: string, launcher: readonly string[] = ["env"]) {
+  const [first = "", ...words] = launcher;
   const { stdout, stderr } = await promisify(execFile)(
-    process.execPath,
-    ["--import", weakened("hooks.ts"), weakened("run.ts"), layer, ATTACKS, aim],
+    first,
+    [...words, process.execPath, "--import", weakened("hooks.ts"), weakened("run.ts"), layer, program, aim],
     { env: { ...process.env, WEAKENINGS: JSON.stringify(names) }, encoding: "utf8" },
   );
   expect(stderr).toBe("");
-  const lines = new Set(stdout.split("\n"));
-  return ATTACK_NAMES.filter((name) => lines.has(name));
+  return stdout;
 }
 
 const names = Object.keys(weakenings) as WeakeningName[];
@@ -98,6 +108,31 @@ test("every attack gets through where nothing stands in its way, so that to fail
 test.for(names)("without %s everything else holds", async (name) => {
   expect(await getsThrough([name])).toEqual(GETS_THROUGH[name]);
 });
+
+const DEVICES = "/sys/fs/cgroup/devices";
+/** What `DevicePolicy=closed` leaves of devices, and the making of others, which unpacks layers that have some. */
+const CLOSED = ["c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:2"].map((device) => `${device} rwm`);
+const OPEN_FOR_WRITING = `
+try: open("/shipped/kernel-log", "wb").close(); print("opened")
+except OSError as error: print(error.strerror)`;
+
+// On v2 systemd does the same by a program of its own.
+test.runIf(existsSync(`${DEVICES}/devices.deny`))(
+  "without nodev on mounts a unit that is closed holds devices",
+  async () => {
+    const cgroup = `${DEVICES}/longshore-test-${process.pid}`;
+    mkdirSync(cgroup);
+    try {
+      writeFileSync(`${cgroup}/devices.deny`, "a");
+      for (const rule of [...CLOSED, "c *:* m", "b *:* m"]) writeFileSync(`${cgroup}/devices.allow`, rule);
+      const inUnit = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', cgroup];
+      expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING)).toBe("opened\n".repeat(2));
+      expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING, inUnit)).toBe("Operation not permitted\n".repeat(2));
+    } finally {
+      rmdirSync(cgroup);
+    }
+  },
+);
 
 test("SECURITY.md says the same", () => {
   const table = readFileSync(join(import.meta.dirname, "../../SECURITY.md"), "utf8");
