@@ -103,6 +103,11 @@ describe("an interactive case", () => {
     });
   });
 
+  it("is wrong when the submission leaves while the interactor still speaks to it", async () => {
+    const slow = `sleep 0.3; while read -r guess; do echo more; done; exit 0`;
+    expect(await interact("echo 1; echo 2", slow)).toMatchObject({ verdict: "wrong_answer" });
+  });
+
   it("is the interactor's fault when it crashes or hangs", async () => {
     expect(await interact(SEARCH, "kill -SEGV $$")).toMatchObject({ verdict: "checker_error" });
     expect(await interact(SEARCH, "sleep 1000")).toMatchObject({ verdict: "checker_error" });

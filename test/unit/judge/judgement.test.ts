@@ -97,6 +97,12 @@ describe("an interaction", () => {
       { ...crashed, endedAtMs: 2 },
       "checker_error",
     ],
+    [
+      "the submission leaves too early, and the interactor speaks to nobody",
+      { endedAtMs: 1 },
+      { ...crashed, signal: "SIGPIPE", endedAtMs: 2 },
+      "wrong_answer",
+    ],
   ] as const)("when %s", (_, submission, interactor, verdict) => {
     expect(judgeInteraction(runResult(submission), runResult(interactor), 1).verdict).toBe(verdict);
   });

@@ -51,7 +51,8 @@ export function createInteractiveRunner(
     const [played, asked] = await Promise.all([
       run(specs[0], { stage: "run", ...submission }, slot),
       run(specs[1], { stage: "check", ...interactor }, companion).then((result) => {
-        const isAccepted = result.kind === "ended" && judgeByExitCode(result, "interactor", judged.points).verdict === "accepted";
+        const isAccepted =
+          result.kind === "ended" && judgeByExitCode(result, "interactor", judged.points).verdict === "accepted";
         // All others are to end of it: who has an answer for nobody need not use up his time.
         if (isAccepted) lateWords.hear();
         else resources.dispose();
@@ -69,14 +70,18 @@ export function createInteractiveRunner(
  *
  * - A submission that ended badly before the interactor had ended failed by itself; unless the interactor goes on for all
  *   of its own time after that, which means that it has hung, and the submission has waited for it.
+ * - A submission that ended well, but too early, is wrong: the interactor that speaks to nobody then is ended by SIGPIPE,
+ *   and has done nothing wrong.
  * - An interactor that ended first gives its verdict. After an acceptance the submission still has to end well, as with
  *   DOMjudge and CMS; its last words are no fault of its, whoever hears them.
  */
 export function judgeInteraction(submission: RunResult, interactor: RunResult, pointsMax: number): Judgement {
   const ending = judgeEnding(submission);
   const verdict = judgeByExitCode(interactor, "interactor", pointsMax);
-  if (ending === undefined) return verdict;
   const submissionFirst = submission.endedAtMs <= interactor.endedAtMs;
+  const hasLeft = ending === undefined && submissionFirst && interactor.signal === "SIGPIPE";
+  if (hasLeft) return { verdict: "wrong_answer", points: 0, message: "ended while the interactor still spoke to it" };
+  if (ending === undefined) return verdict;
   const hasHung = interactor.outcome === "wall_limit" && ending.verdict === "wall_limit";
   if (submissionFirst) return hasHung ? verdict : ending;
   return verdict.verdict === "accepted" && submission.signal !== "SIGPIPE" ? ending : verdict;
