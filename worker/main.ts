@@ -6,8 +6,10 @@
  *
  * When its data directory is removed it drains, too, and ends with 1: whoever starts it again has it made again.
  */
+import { flushCompileCache } from "node:module";
 import { ConfigError, loadConfig, type Config } from "../shared/config.ts";
 import { createLogger } from "../shared/log.ts";
+import { returnFreeMemory } from "./linux/heap.ts";
 import { startWorker } from "./worker.ts";
 
 /** What it takes, after the deadline, to end containers, to give jobs back and to close connections. */
@@ -47,6 +49,10 @@ const started = await Promise.race([starting.catch(refuse), told.promise.then(()
 if (started === undefined) process.exit(0);
 
 logger.info({ worker: started.id, slots: config.slots, metricsPort: started.metricsPort }, "taking jobs");
+// Else it is written at an exit, which not every worker comes to.
+flushCompileCache();
+// What the start has left is 10 MB.
+returnFreeMemory();
 const reason = await Promise.race([told.promise, started.directoryRemoved.then((path) => ({ removed: path }))]);
 if (typeof reason === "object") {
   process.exitCode = 1;

@@ -10,6 +10,14 @@ const ASK_EVERY_MS = 50;
 /** What a process needs after its work is over: to answer, to withdraw, to close its connections. */
 const FAREWELL_MS = 10_000;
 
+/**
+ * Where Node keeps what it makes of a source file, types stripped; `npm run api` and `npm run worker` say the same. Without
+ * it every thread that loads TypeScript has a compiler of its own, in WebAssembly, for as long as it lives: 45 MB of a
+ * worker with two slots, and half of the CPU time of its start. The first start of a checkout fills it. It is beside the
+ * packages, because whoever may write there decides what runs here: the system's /tmp is everybody's.
+ */
+const COMPILED = { NODE_COMPILE_CACHE: fromRoot("node_modules/.cache/node-compile-cache") };
+
 type Environment = Readonly<Record<string, string>>;
 
 /** Where clients on this machine find the API. */
@@ -24,7 +32,7 @@ export function apiProgram(config: Config, environment: Environment): Program {
   return {
     name: "api",
     command: [process.execPath, fromRoot("services/api/main.ts")],
-    environment,
+    environment: { ...COMPILED, ...environment },
     output: "show",
     deathSignal: "SIGKILL",
     stopTimeoutMs: FAREWELL_MS,
@@ -37,8 +45,9 @@ export function workerProgram(config: Config, environment: Environment): Program
   const redisUrl = environment["REDIS_URL"] ?? config.redisUrl;
   return {
     name: "worker",
-    command: [process.execPath, fromRoot("worker/main.ts")],
-    environment,
+    // As `npm run worker`. V8's young generation grows to 12 MB instead of 48; what the start left is collected.
+    command: [process.execPath, "--max-semi-space-size=4", "--expose-gc", fromRoot("worker/main.ts")],
+    environment: { ...COMPILED, ...environment },
     output: "show",
     deathSignal: "SIGKILL",
     stopTimeoutMs: config.drainMs + FAREWELL_MS,

@@ -24,8 +24,6 @@ import { FileLock } from "./lock.ts";
 import { Annotation } from "./oci.ts";
 import type { ImageStore, StoredImage } from "./store.ts";
 
-export { SHIPPED_IMAGES } from "../../shared/presets.ts";
-
 /** What a build is doing: steps for people, and what the tools print that it runs. */
 export type ShippedBuildEvent =
   BuildEvent | { readonly kind: "waiting" } | { readonly kind: "bootstrap"; readonly release: string };

@@ -5,12 +5,11 @@ import { createJobRequestSchema, parseJobRequest } from "../../../shared/job-req
 import { JobSignals } from "../../../shared/job-signals.ts";
 import { JobStore } from "../../../shared/job-store.ts";
 import { defaultMaxima } from "../../../shared/limits.ts";
-import { loadPresets, resolveRequest } from "../../../shared/presets.ts";
+import { loadPresets, resolveRequest, SHIPPED_IMAGES } from "../../../shared/presets.ts";
 import { JobQueue } from "../../../shared/queue.ts";
 import { connectRedis } from "../../../shared/redis.ts";
 import { Submitter } from "../../../shared/submit.ts";
 import { waitForJob } from "../../../shared/wait-for-job.ts";
-import { SHIPPED_IMAGES } from "../../../worker/images/shipped.ts";
 
 const schema = createJobRequestSchema(defaultMaxima);
 const presets = loadPresets(SHIPPED_IMAGES);
