@@ -59,16 +59,15 @@ export async function addImageOf(
   return addition.addImage(reference, manifest, config, origin);
 }
 
-/** Manifest and configuration of an image of these layers. */
-export function documentsOf(sources: readonly LayerSource[]): { manifest: Buffer; config: Buffer } {
-  const config = Buffer.from(
-    JSON.stringify({
-      architecture: "amd64",
-      os: "linux",
-      config: { Env: ["PATH=/usr/bin"], Cmd: ["sh"] },
-      rootfs: { type: "layers", diff_ids: sources.map(({ diffId }) => diffId) },
-    }),
-  );
+const DESCRIPTION = { architecture: "amd64", os: "linux", config: { Env: ["PATH=/usr/bin"], Cmd: ["sh"] } };
+
+/** Manifest and configuration of an image of these layers; `description` is what the configuration says besides. */
+export function documentsOf(
+  sources: readonly Pick<LayerSource, "descriptor" | "diffId">[],
+  description: object = DESCRIPTION,
+): { manifest: Buffer; config: Buffer } {
+  const rootfs = { type: "layers", diff_ids: sources.map(({ diffId }) => diffId) };
+  const config = Buffer.from(JSON.stringify({ ...description, rootfs }));
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
