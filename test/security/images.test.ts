@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TestSlot, text } from "../support/container.ts";
 import { listTree } from "../support/file-tree.ts";
+import { mountsOf } from "../support/mounts.ts";
 import type { TarFields } from "../support/tar.ts";
 import { fileOfImage, shipLayer } from "./shipped-layer.ts";
 
@@ -61,7 +62,7 @@ for name in ("secret", "hosts"):
         assert "of the machine" not in content, place
 print("as it should be")`;
 
-const mounts = (): string => readFileSync("/proc/self/mountinfo", "utf8");
+const mounts = () => mountsOf(process.pid, slot.directory);
 
 describe.each(Object.entries(TRAPS))("%s in an image", (name, trap) => {
   test.each(PLACES)("at /%s leads nowhere, and nothing of the machine is touched", async (place) => {

@@ -8,6 +8,7 @@ import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { workerSchema } from "../../shared/workers.ts";
 import { makeDataDirectory } from "../support/data-directory.ts";
 import { childrenOf, type Longshore, startLongshore } from "../support/longshore.ts";
+import { mountsOf } from "../support/mounts.ts";
 import { workerCgroups } from "../support/worker-cgroups.ts";
 
 /** For how long, and how often, what happens after a job's end is looked for. */
@@ -142,7 +143,7 @@ export class Target implements AsyncDisposable {
     return {
       cgroups: workerCgroups(id).flatMap((root) => globSync(`${root}/*/`)),
       processes: tasks.flatMap((task) => linesOf(`${task}/children`)),
-      mounts: ["/proc/self", ...tasks].flatMap((process) => linesOf(`${process}/mountinfo`)).toSorted(),
+      mounts: [process.pid, pid].flatMap((id) => mountsOf(id, this.#dataDirectory)),
       descriptors: readdirSync(`/proc/${pid}/fd`)
         .map((descriptor) => `/proc/${pid}/fd/${descriptor}`)
         .filter((path) => existsSync(path))

@@ -11,8 +11,8 @@ import type { WarmthOptions } from "../../worker/container/slot/waiting-containe
 import type { ContainerResult, ContainerSpec, Layer, RunResult } from "../../worker/container/spec.ts";
 import { ImageStore } from "../../worker/images/store.ts";
 
-/** Far above the ids of real workers, so that tests may run beside one. */
-const ID_BASE = 3_000_000_000;
+/** Far above the ids of real workers, so that tests may run beside one; and each of the files that run at once has others. */
+const ID_BASE = 3_000_000_000 + Number(process.env["VITEST_POOL_ID"] ?? 0) * 64 * IDS_PER_SLOT;
 
 /** Whether each container is prepared before it is run, where it can be (`vitest --project warm`). */
 const IS_WARM = process.env["TEST_CONTAINERS"] === "warm";
@@ -22,12 +22,20 @@ export class TestSlot implements AsyncDisposable {
   readonly slot: Slot;
   /** Name of the cgroup that its containers' are in. */
   readonly worker: string;
+  /** The slot's own, with its scratch. */
+  readonly directory: string;
   readonly #layers: readonly Layer[];
   readonly #resources: AsyncDisposableStack;
 
-  private constructor(slot: Slot, worker: string, layers: readonly Layer[], resources: AsyncDisposableStack) {
+  private constructor(
+    slot: Slot,
+    { worker, directory }: Pick<TestSlot, "worker" | "directory">,
+    layers: readonly Layer[],
+    resources: AsyncDisposableStack,
+  ) {
     this.slot = slot;
     this.worker = worker;
+    this.directory = directory;
     this.#layers = layers;
     this.#resources = resources;
   }
@@ -56,7 +64,7 @@ export class TestSlot implements AsyncDisposable {
     const stored = await store.resolve(image);
     if (stored === undefined) throw new Error(`image ${image} is not built: bash infra/setup.sh test`);
     const layers = stored.lowerDirs.map((path): Layer => ({ kind: "directory", path }));
-    return new TestSlot(slot, worker, layers, resources.move());
+    return new TestSlot(slot, { worker, directory: dataDirectory }, layers, resources.move());
   }
 
   /** A container like any other, with changes. */

@@ -16,6 +16,7 @@ import { probeOverlay } from "../../../worker/container/overlay-support.ts";
 import type { Layer } from "../../../worker/container/spec.ts";
 import { LAYERS_MAX } from "../../../worker/images/unpack/limits.ts";
 import { TestSlot, text } from "../../support/container.ts";
+import { mountsOf } from "../../support/mounts.ts";
 
 /** Every kernel takes paths; from one that takes descriptors, both are asked for. */
 const waysToStack = probeOverlay() === "descriptors" ? (["descriptors", "paths"] as const) : (["paths"] as const);
@@ -33,18 +34,13 @@ const manyLayers = Array.from({ length: MANY_LAYERS }, (_, index): Layer => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** What is mounted in the mount namespaces of all threads, the slot's among them. */
-function mounts(): string[] {
-  const tasks = readdirSync("/proc/self/task");
-  return tasks.flatMap((task) => readFileSync(`/proc/self/task/${task}/mountinfo`, "utf8").split("\n")).toSorted();
-}
-
 describe.each(waysToStack)("layers stacked by %s", (overlay) => {
   let slot: TestSlot;
   beforeAll(async () => {
     slot = await TestSlot.open("python", { overlay });
   });
   afterAll(() => slot[Symbol.asyncDispose]());
+  const mounts = () => mountsOf(process.pid, slot.directory);
 
   it.each(["writable", "readonly"] as const)("may be many, the last on top, under a %s root", async (rootfs) => {
     const layers = [...slot.layers, ...manyLayers];

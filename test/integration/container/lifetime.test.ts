@@ -14,6 +14,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { detectCgroups } from "../../../worker/cgroup/detect.ts";
 import { MiB, TestSlot, text } from "../../support/container.ts";
+import { mountsOf } from "../../support/mounts.ts";
+
+/** How long something may take that will come, on a busy machine. */
+const PATIENCE_MS = 20_000;
 
 let slot: TestSlot;
 beforeAll(async () => {
@@ -37,18 +41,23 @@ async function leftovers() {
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8");
   return {
     cgroups: containers.map(({ parentPath, name }) => `${parentPath}/${name}`),
-    mounts: readFileSync("/proc/self/mountinfo", "utf8"),
+    mounts: mountsOf(process.pid, slot.directory),
     descriptors: readdirSync("/proc/self/fd").length,
     children,
   };
 }
 
-/** The first process of the container that runs, as the machine counts. */
+/** The first process of the container whose command runs, as the machine counts; one that is prepared has no command yet. */
 function initOf(worker: string): number {
   for (const file of cgroupRoots().flatMap((root) => globSync(`${root}/longshore/${worker}/*/cgroup.procs`))) {
-    for (const pid of readFileSync(file, "utf8").split("\n").filter(Boolean)) {
-      if (/^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return Number(pid);
-    }
+    const processes = new Map(
+      readFileSync(file, "utf8")
+        .split("\n")
+        .filter(Boolean)
+        .map((pid) => [/^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1], Number(pid)]),
+    );
+    const init = processes.get("1");
+    if (init !== undefined && processes.has("2")) return init;
   }
   throw new Error("no container runs");
 }
@@ -73,7 +82,7 @@ describe("a container", () => {
 
   it("has no result when its first process is killed from outside", async () => {
     const ending = slot.attempt(slot.spec(["sleep", "100"]));
-    const init = await vi.waitFor(() => initOf(slot.worker));
+    const init = await vi.waitFor(() => initOf(slot.worker), PATIENCE_MS);
     process.kill(init, "SIGKILL");
     expect(await ending).toEqual({ kind: "interrupted", reason: "init killed" });
     expect(await slot.bash("echo next")).toMatchObject({ outcome: "exited" });
