@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { vi } from "vitest";
+import { bareEnvironment } from "./environment.ts";
 
 const MAIN = join(import.meta.dirname, "../../services/api/main.ts");
 
@@ -21,7 +22,7 @@ export interface ApiProcess extends AsyncDisposable {
 /** Starts an API with nothing in its environment but what is stated. */
 export function startApiProcess(environment: Readonly<Record<string, string>>): ApiProcess {
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env["PATH"], LONGSHORE_PORT: "0", ...environment },
+    env: { ...bareEnvironment(), LONGSHORE_PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const lines: string[] = [];

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { bareEnvironment } from "./environment.ts";
 import { removeWorkerCgroups } from "./worker-cgroups.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../worker/main.ts");
@@ -34,7 +35,7 @@ export interface WorkerProcess extends AsyncDisposable {
 export function startWorkerProcess(environment: Readonly<Record<string, string>>): WorkerProcess {
   const child = spawn(process.execPath, [PROGRAM], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], LONGSHORE_METRICS_PORT: "0", ...environment },
+    env: { ...bareEnvironment(), LONGSHORE_METRICS_PORT: "0", ...environment },
   });
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bareEnvironment } from "../../support/environment.ts";
 import { runCommand } from "../../support/longshore.ts";
 import { publishBase } from "../../support/registry/base-image.ts";
 import { type DockerRegistry, startRegistry } from "../../support/registry/docker-registry.ts";
@@ -42,7 +43,7 @@ async function images(words: readonly string[], store = "store"): Promise<Said> 
 
 /** Runs the program that `longshore images` becomes, on an empty store. */
 async function program(words: readonly string[]): Promise<Said> {
-  const environment = { PATH: process.env["PATH"], LONGSHORE_DATA: join(directory, "empty") };
+  const environment = { ...bareEnvironment(), LONGSHORE_DATA: join(directory, "empty") };
   return await new Promise((resolve) => {
     const child = execFile(process.execPath, [PROGRAM, ...words], { env: environment }, (_error, stdout, stderr) =>
       resolve({ exitCode: child.exitCode, stdout, stderr }),

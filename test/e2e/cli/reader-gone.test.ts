@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bareEnvironment } from "../../support/environment.ts";
 import { type Installation, startInstallation } from "../../support/installation.ts";
 
 const command = join(import.meta.dirname, "../../../services/cli/longshore.ts");
@@ -20,7 +21,7 @@ async function pipeline(words: string, pipe: string, directory: string) {
   const script = `"$0" "$1" ${words} ${pipe}; exit "\${PIPESTATUS[0]}"`;
   const child = spawn("bash", ["--norc", "-c", script, process.execPath, command], {
     cwd: directory,
-    env: { PATH: process.env["PATH"], LONGSHORE_URL: installation.api.url },
+    env: { ...bareEnvironment(), LONGSHORE_URL: installation.api.url },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = once(child, "exit");

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { bareEnvironment } from "../../support/environment.ts";
 
 /** How soon a program that ended by itself is started again, as a supervisor does. */
 const RESTART_MS = 500;
@@ -86,7 +87,7 @@ export class KeptProcess implements AsyncDisposable {
     const output = openSync(log, "a");
     // With whoever causes the faults, everything they are caused to ends.
     const child = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
-      env: { PATH: process.env["PATH"], ...environment },
+      env: { ...bareEnvironment(), ...environment },
       stdio: ["pipe", output, output],
     });
     closeSync(output);

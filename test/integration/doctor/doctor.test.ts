@@ -3,6 +3,7 @@ import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { bareEnvironment } from "../../support/environment.ts";
 import { freePort, startRedis } from "../../support/redis.ts";
 
 const program = join(import.meta.dirname, "../../../worker/commands/doctor.ts");
@@ -10,7 +11,7 @@ const program = join(import.meta.dirname, "../../../worker/commands/doctor.ts");
 async function examine(environment: Record<string, string>, ...words: string[]) {
   await using data = await mkdtempDisposable(join(tmpdir(), "longshore-doctor-"));
   const { status, stdout } = spawnSync(process.execPath, [program, "--json", ...words], {
-    env: { PATH: process.env["PATH"], LONGSHORE_DATA: data.path, ...environment },
+    env: { ...bareEnvironment(), LONGSHORE_DATA: data.path, ...environment },
     encoding: "utf8",
   });
   const findings = JSON.parse(stdout) as { name: string; status: string; detail: string; wayOut?: string }[];

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { makeDataDirectory } from "../../support/data-directory.ts";
+import { bareEnvironment } from "../../support/environment.ts";
 
 const program = join(import.meta.dirname, "../../../worker/commands/explain.ts");
 
@@ -10,7 +11,7 @@ const program = join(import.meta.dirname, "../../../worker/commands/explain.ts")
 async function explain(job: unknown) {
   await using data = await makeDataDirectory();
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, "-"], {
-    env: { PATH: process.env["PATH"], LONGSHORE_DATA: data.path },
+    env: { ...bareEnvironment(), LONGSHORE_DATA: data.path },
     input: typeof job === "string" ? job : JSON.stringify(job),
     encoding: "utf8",
   });
