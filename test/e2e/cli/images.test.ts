@@ -228,7 +228,7 @@ describe("longshore images build", () => {
     ["no FROM", "RUN true", "Dockerfile:1: RUN stands before the first FROM"],
   ])("says the line that has %s", async (fault, text, message) => {
     const context = await files(fault.replaceAll(" ", "-"), { Dockerfile: text });
-    const { exitCode, stderr } = await program(["build", context, "-t", "refused"]);
+    const { exitCode, stderr } = await program(["build", context, "-t", "refused", "--pull", "never"]);
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining(message)]);
   });
 
