@@ -60,6 +60,7 @@ export const errorTable = {
   blob_unavailable: { status: null, message: "the worker cannot get a blob that the job names" },
   blob_refused: { status: null, message: "a blob of the job's layers is no tar that may be unpacked" },
   volume_unavailable: { status: null, message: "the worker cannot mount a volume of the job's" },
+  reports_too_large: { status: null, message: "the reports of all shards take too much to be merged" },
   setup_failed: { status: null, message: "the container could not be set up" },
   container_lost: { status: null, message: "the container was ended by something outside of it" },
   worker_lost: {

@@ -16,7 +16,9 @@ const countsSchema = z
     failed: count.meta({ description: "an assertion did not hold" }),
     errored: count.meta({ description: "it broke otherwise, e.g. before it began" }),
     skipped: count,
-    flaky: count.meta({ description: "of those passed, how many failed before" }),
+    flaky: count.meta({
+      description: "of those passed, how many failed before, or were missing in the report of a command that had them",
+    }),
     lost: count.meta({ description: "items of which no report has a test" }),
   })
   .meta({ id: "TestCounts" });

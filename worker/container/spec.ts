@@ -109,6 +109,8 @@ export interface ContainerSpec {
   readonly outputs: readonly string[];
   /** Without it, files are returned only as far as memory takes them. */
   readonly outputSpool?: OutputSpool;
+  /** Files that are returned apart from `outputs`, and take no room of theirs. None when left out. */
+  readonly reports?: ReportFiles;
   /** None when left out. */
   readonly volumes?: readonly VolumeMount[];
   /** `none` when left out. */
@@ -152,6 +154,15 @@ export interface OutputSpool {
   readonly bytesMax: number;
 }
 
+/** Files that whoever asked for the run will read. */
+export interface ReportFiles {
+  /** As those of `outputs`. */
+  readonly patterns: readonly string[];
+  readonly filesMax: number;
+  /** For those that are large, or more than memory should hold. */
+  readonly spool: OutputSpool;
+}
+
 /** A file collected from the container, as it is or in the spool, or why it was not. */
 export type OutputFile =
   | { readonly path: string; readonly content: Uint8Array; readonly sha256: string }
@@ -183,6 +194,8 @@ export interface RunResult {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly outputs: readonly OutputFile[];
+  /** Where the spec has `reports`. */
+  readonly reports?: readonly OutputFile[];
   readonly usage: Usage;
   /** Whether its container was prepared before the run came, or for it. */
   readonly start: "warm" | "cold";

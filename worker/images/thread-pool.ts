@@ -8,6 +8,7 @@
  * thread cannot even begin, no task fails with it.
  */
 import { Piscina } from "piscina";
+import { Places } from "./places.ts";
 
 /** The next task often comes soon, or not at all. */
 const IDLE_MS = 5_000;
@@ -27,13 +28,12 @@ interface Crew<Task, Result> {
 
 export class ThreadPool<Task, Result> {
   readonly #options: ThreadPoolOptions;
-  readonly #waiting: PromiseWithResolvers<void>[] = [];
-  #places: number;
+  readonly #places: Places;
   #crew: Crew<Task, Result> | undefined;
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
-    this.#places = options.threadsMax;
+    this.#places = new Places(options.threadsMax);
   }
 
   /**
@@ -42,15 +42,13 @@ export class ThreadPool<Task, Result> {
    * @throws when it is aborted, when the task throws, or when its thread cannot begin; other tasks may fail with that one
    */
   async run(task: Task, signal?: AbortSignal): Promise<Result> {
-    await this.#enter(signal);
+    using _place = await this.#places.enter(signal);
     const crew = (this.#crew ??= this.#open());
     try {
       return await crew.threads.run(task, signal === undefined ? {} : { signal });
     } catch (error) {
       signal?.throwIfAborted();
       throw crew.failure ?? error;
-    } finally {
-      this.#leave();
     }
   }
 
@@ -72,34 +70,5 @@ export class ThreadPool<Task, Result> {
       void threads.destroy();
     });
     return crew;
-  }
-
-  /** Waits for a place, which whoever leaves hands over. */
-  async #enter(signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#places > 0) {
-      this.#places--;
-      return;
-    }
-    const turn = Promise.withResolvers<void>();
-    this.#waiting.push(turn);
-    const giveUp = (): void => {
-      const index = this.#waiting.indexOf(turn);
-      if (index < 0) return;
-      this.#waiting.splice(index, 1);
-      turn.reject(signal?.reason);
-    };
-    signal?.addEventListener("abort", giveUp, { once: true });
-    try {
-      await turn.promise;
-    } finally {
-      signal?.removeEventListener("abort", giveUp);
-    }
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#places++;
-    else next.resolve();
   }
 }

@@ -2,6 +2,7 @@
 import * as fc from "fast-check";
 import { fitCommands } from "../../../worker/jobs/shard/command.ts";
 import { readItems } from "../../../worker/jobs/shard/discover.ts";
+import { mergeSuites } from "../../../worker/jobs/shard/report/merge-suites.ts";
 import { parseReport } from "../../../worker/jobs/shard/report/parse-report.ts";
 import { spellingsOf } from "../../../worker/jobs/shard/report/test-name.ts";
 import { writeReport } from "../../../worker/jobs/shard/report/write-report.ts";
@@ -15,6 +16,7 @@ const BOUNDS = {
   depth: 6,
   attributes: 4,
   failures: 3,
+  properties: 3,
   textCharacters: 100,
   nameCharacters: 50,
 };
@@ -23,7 +25,10 @@ const markup = fc.constantFrom(
   ...[
     "<testsuites>",
     "<testsuite>",
-    '<testsuite name="a" file="b.py">',
+    '<testsuite name="a" file="b.py" timestamp="now" hostname="h">',
+    "<properties>",
+    "</properties>",
+    '<property name="p" value="v"/>',
     '<testcase name="n" classname="c" time="1e9">',
   ],
   ...[
@@ -77,7 +82,9 @@ export const testReports = defineTarget({
       if (report.tests.length > BOUNDS.tests || kept.length > 6 * BOUNDS.characters + 400 * BOUNDS.tests) {
         throw new Error(`${report.tests.length} tests of ${kept.length} characters are kept`);
       }
-      const written = Buffer.from([...writeReport(report.tests, "all")].join(""));
+      const written = Buffer.from(
+        [...writeReport({ tests: report.tests, suites: mergeSuites(report.suites) }, "all")].join(""),
+      );
       const again = await parseReport([written]);
       if (again.fault !== null || again.tests.length !== report.tests.length) {
         throw new Error(`what is written of it cannot be read: ${again.fault ?? again.tests.length}`);

@@ -71,7 +71,23 @@ describe("what failed", () => {
       retryFailed: 1,
       command: python(leaving).concat("{items}"),
     });
-    expect(found).toMatchObject({ outcome: "passed", counts: { tests: 2, lost: 0, flaky: 0 } });
+    expect(found).toMatchObject({ outcome: "passed", counts: { tests: 2, lost: 0, flaky: 1 } });
+    expect(found.flaky).toMatchObject([{ name: "b", runs: 2, message: expect.stringContaining("(exit code 0)") }]);
+  });
+
+  it("may be an item at which the command crashed: what passes when it is run again is flaky", async () => {
+    const crash = `import os, sys\nhas_more = len(sys.argv) > 2\nif has_more: sys.argv.pop()\n${REPORT_ITEMS}
+if has_more: os.abort()`;
+    const result = await bench.result({
+      items: ["a", "b"],
+      shards: 1,
+      retryFailed: 1,
+      command: python(crash).concat("{items}"),
+    });
+    expect(result).toMatchObject({ outcome: "passed", counts: { tests: 2, passed: 2, flaky: 1, lost: 0 } });
+    expect(result.flaky).toMatchObject([
+      { name: "b", runs: 2, message: expect.stringContaining("(ended by SIGABRT)") },
+    ]);
   });
 
   it("stops all shards where the request says so", async () => {

@@ -8,16 +8,16 @@ import { PartFiles } from "../../../worker/jobs/shard/part-files.ts";
 test("files are below their shard, and those of further commands below these", () => {
   const files = new PartFiles({ directory: "/none", bytesMax: 100 });
   const content = Buffer.from("x");
-  files.addOutput({ shard: 2, run: 1 }, { path: "a/b", content, sha256: "" }, "output");
-  files.addOutput({ shard: 2, run: 1 }, { path: "/out/c", content, sha256: "" }, "output");
-  files.addOutput({ shard: 2, run: 3 }, { path: "a/b", content, sha256: "" }, "output");
+  files.addOutput({ shard: 2, run: 1 }, { path: "a/b", content, sha256: "" });
+  files.addOutput({ shard: 2, run: 1 }, { path: "/out/c", content, sha256: "" });
+  files.addOutput({ shard: 2, run: 3 }, { path: "a/b", content, sha256: "" });
   expect(files.returned.map(({ path }) => path)).toEqual(["shard-2/a/b", "shard-2/out/c", "shard-2/run-3/a/b"]);
 });
 
 test("a path is given once, as a file of the root may be called like one that is relative", () => {
   const files = new PartFiles({ directory: "/none", bytesMax: 100 });
   for (const path of ["out/a", "/out/a"]) {
-    files.addOutput({ shard: 1, run: 1 }, { path, content: Buffer.from(path), sha256: "" }, "output");
+    files.addOutput({ shard: 1, run: 1 }, { path, content: Buffer.from(path), sha256: "" });
   }
   expect(files.returned).toHaveLength(1);
   expect(files.missing).toEqual([{ path: "shard-1/out/a", error: "another file has this path already" }]);
@@ -29,7 +29,7 @@ test("what has been returned takes room of what comes", async () => {
   const log = join(directory.path, "log");
   await writeFile(log, "");
   await files.addLog({ shard: 1, run: 1 }, log, 60);
-  files.addOutput({ shard: 1, run: 1 }, { path: "a", file: "f", bytes: 30, sha256: "" }, "output");
+  files.addOutput({ shard: 1, run: 1 }, { path: "a", file: "f", bytes: 30, sha256: "" });
   expect(files.spool.bytesMax).toBe(10);
   await files.addLog({ shard: 1, run: 2 }, log, 11);
   expect(files.missing.map(({ path }) => path)).toEqual(["logs/shard-1.run-2.log"]);
@@ -39,7 +39,7 @@ test("what has been returned takes room of what comes", async () => {
 test("there are no more files than can be listed", () => {
   const files = new PartFiles({ directory: "/none", bytesMax: 100 });
   for (let n = 0; n < 2000; n++) {
-    files.addOutput({ shard: 1, run: 1 }, { path: String(n), content: Buffer.of(), sha256: "" }, "output");
+    files.addOutput({ shard: 1, run: 1 }, { path: String(n), content: Buffer.of(), sha256: "" });
   }
   expect([files.returned.length, files.missing.length]).toEqual([1000, 100]);
 });
@@ -48,7 +48,7 @@ test("there are no longer paths than can be listed", () => {
   const files = new PartFiles({ directory: "/none", bytesMax: 100 });
   const deep = `${"d".repeat(255)}/`.repeat(15);
   for (let n = 0; n < 1000; n++) {
-    files.addOutput({ shard: 1, run: 1 }, { path: `${deep}${n}`, content: Buffer.of(), sha256: "" }, "output");
+    files.addOutput({ shard: 1, run: 1 }, { path: `${deep}${n}`, content: Buffer.of(), sha256: "" });
   }
   const listed = files.returned.reduce((sum, { path }) => sum + path.length, 0);
   expect(listed).toBeLessThanOrEqual(256 * 1024);

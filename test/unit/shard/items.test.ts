@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { readItems } from "../../../worker/jobs/shard/discover.ts";
-import { createMatcher } from "../../../worker/jobs/shard/file-patterns.ts";
 
 describe("a list of items", () => {
   it("ends at the first empty line, behind which pytest says how many there are", () => {
@@ -24,19 +23,4 @@ describe("a list of items", () => {
   it.each(["", "\n", " \n \r\n"])("is empty when there is nothing but white space: %j", (text) => {
     expect(readItems(text)).toEqual({ items: [], ignoredLines: 0 });
   });
-});
-
-describe("patterns of files", () => {
-  const matches = createMatcher(["/out/*.xml", "target/**/TEST-*.xml", "report.xml"]);
-
-  it.each(["/out/a.xml", "target/TEST-a.xml", "target/x/y/TEST-a.xml", "report.xml"])("match %s", (path) => {
-    expect(matches(path)).toBe(true);
-  });
-
-  it.each(["out/a.xml", "/out/a.txt", "/out/x/a.xml", "/report.xml", "/target/TEST-a.xml", "x/report.xml"])(
-    "do not match %s, which is elsewhere",
-    (path) => {
-      expect(matches(path)).toBe(false);
-    },
-  );
 });

@@ -8,7 +8,7 @@ import {
 import { makeFailed, makeFailure, makeTest } from "./sample.ts";
 
 function run(parts: Partial<ReportedRun>): ReportedRun {
-  return { shard: 0, round: 0, items: ["tests/test_a.py"], tests: [], ...parts };
+  return { shard: 0, round: 0, items: ["tests/test_a.py"], ending: "exit code 0", suites: [], tests: [], ...parts };
 }
 
 describe("merged reports", () => {
@@ -52,6 +52,63 @@ describe("merged reports", () => {
     ]) {
       expect(mergeReports(runs).tests).toMatchObject([{ outcome: "failed", failure: makeFailure() }]);
     }
+  });
+
+  it("have what a command left out as flaky, when it passes later, and once for each time", () => {
+    const items = ["tests/test_a.py", "tests/test_b.py"];
+    const runs = [
+      run({ items, ending: "ended by SIGABRT" }),
+      run({ round: 1, items, ending: "exit code 3", tests: [makeTest({ classname: "tests.test_b", timeMs: 7 })] }),
+      run({ round: 2, items: ["tests/test_a.py"], tests: [makeTest()] }),
+    ];
+    const { tests, lost, itemTimesMs } = mergeReports(runs);
+    const missing = (ending: string) => ({
+      outcome: "errored",
+      message: `the report of its command has nothing of it (${ending})`,
+    });
+    expect(tests).toMatchObject([
+      { classname: "tests.test_b", outcome: "passed", runs: 2, earlierFailures: [missing("ended by SIGABRT")] },
+      {
+        classname: "tests.test_a",
+        outcome: "passed",
+        runs: 3,
+        earlierFailures: [missing("ended by SIGABRT"), missing("exit code 3")],
+      },
+    ]);
+    expect(countTests(tests)).toMatchObject({ passed: 2, flaky: 2 });
+    expect(lost).toEqual([]);
+    expect(Object.fromEntries(itemTimesMs)).toEqual({ "tests/test_b.py": 7, "tests/test_a.py": 1 });
+  });
+
+  it("have nothing as flaky that was reported, and left out when its item was run again for another one", () => {
+    const runs = [run({ tests: [makeTest()] }), run({ round: 1 }), run({ round: 2, tests: [makeTest()] })];
+    expect(mergeReports(runs).tests).toMatchObject([{ outcome: "passed", runs: 2, earlierFailures: [] }]);
+  });
+
+  it("keep what a test failed by, where its command left it out at first", () => {
+    const { tests } = mergeReports([run({}), run({ round: 1, tests: [makeFailed()] })]);
+    expect(tests).toMatchObject([{ outcome: "failed", failure: makeFailure(), earlierFailures: [], runs: 1 }]);
+  });
+
+  it("say of a suite when and where it began first, and all that is said of it, once", () => {
+    const facts = { name: "pytest", hostname: "b", properties: [{ name: "arch", value: "x86" }] };
+    const early = { ...facts, hostname: "a", timestamp: "2026-11-21T12:00:00+01:00" };
+    const late = { ...facts, timestamp: "2026-11-21T11:30:00Z", properties: [{ name: "arch", value: "arm" }] };
+    const { suites } = mergeReports([
+      run({ suites: [late] }),
+      run({ shard: 1, suites: [early, { ...facts, timestamp: "yesterday" }] }),
+    ]);
+    expect([...suites.values()]).toEqual([
+      {
+        name: "pytest",
+        timestamp: early.timestamp,
+        hostname: "a",
+        properties: [
+          { name: "arch", value: "arm" },
+          { name: "arch", value: "x86" },
+        ],
+      },
+    ]);
   });
 
   it("name the items without any test", () => {

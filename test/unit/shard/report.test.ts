@@ -8,9 +8,10 @@ import { makeFailed, makeFailure, makeTest, parse } from "./sample.ts";
 
 describe("a report is read", () => {
   it("that pytest wrote", async () => {
-    const { tests, fault } = await parse(`<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests">
-      <testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4" time="0.051" hostname="h">
-        <testcase classname="tests.test_a.TestX" name="test_y[1-&lt;2&gt;]" time="0.001" />
+    const { suites, tests, fault } = await parse(`<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests">
+      <testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4" time="0.051" timestamp="2026-11-21T12:12:20.737258" hostname="vm">
+        <properties><property name="arch" value="x86" /></properties>
+        <testcase classname="tests.test_a.TestX" name="test_y[1-&lt;2&gt;]" time="0.001"><properties><property name="ticket" value="A-1" /></properties></testcase>
         <testcase classname="tests.test_a" name="test_z" time="0.002"><failure message="assert 1 == 2&#10;  +1">def test_z():
 &gt;       assert 1 == 2</failure><system-out>printed</system-out><system-err>warned</system-err></testcase>
         <testcase classname="tests.test_a" name="test_s" time="0.000"><skipped type="pytest.skip" message="no reason">/work/a.py:3: no reason</skipped></testcase>
@@ -18,7 +19,12 @@ describe("a report is read", () => {
       </testsuite></testsuites>`);
     expect(fault).toBeNull();
     expect(tests).toEqual([
-      makeTest({ classname: "tests.test_a.TestX", name: "test_y[1-<2>]", timeMs: 1 }),
+      makeTest({
+        classname: "tests.test_a.TestX",
+        name: "test_y[1-<2>]",
+        timeMs: 1,
+        properties: [{ name: "ticket", value: "A-1" }],
+      }),
       makeFailed(
         { name: "test_z", timeMs: 2, systemOut: "printed", systemErr: "warned" },
         { message: "assert 1 == 2\n  +1", details: "def test_z():\n>       assert 1 == 2" },
@@ -29,12 +35,21 @@ describe("a report is read", () => {
         { outcome: "errored", message: "collection failure", details: "ImportError" },
       ),
     ]);
+    const properties = [{ name: "arch", value: "x86" }];
+    expect(suites).toEqual([{ name: "pytest", timestamp: "2026-11-21T12:12:20.737258", hostname: "vm", properties }]);
   });
 
   it("that node:test wrote, with suites in suites", async () => {
-    const { tests } = await parse(`<testsuites><testsuite name="numbers"><testsuite name="odd">
+    const { suites, tests } =
+      await parse(`<testsuites><testsuite name="numbers" hostname="vm"><properties><property name="a" value="1"/></properties>
+      <testsuite name="odd" timestamp="2026-11-21T12:00:00Z"><properties><property name="b"/></properties>
       <testcase name="adds" time="0.0012345" classname="test" file="/work/a.test.js"/></testsuite></testsuite></testsuites>`);
     expect(tests).toMatchObject([{ suite: "numbers > odd", file: "/work/a.test.js", timeMs: 1.235 }]);
+    const properties = [
+      { name: "a", value: "1" },
+      { name: "b", value: "" },
+    ];
+    expect(suites).toEqual([{ name: "numbers > odd", timestamp: "2026-11-21T12:00:00Z", hostname: "vm", properties }]);
   });
 
   it("that GoogleTest wrote, with an element for each assertion", async () => {
@@ -158,17 +173,30 @@ describe("a report is read as far as it goes", () => {
     const suite = `<testsuite name="${"s".repeat(1000)}">${"<testcase/>".repeat(1000)}</testsuite>`;
     const { tests, fault, characters } = await parseReport([Buffer.from(suite)], {
       ...reportBounds,
-      characters: 9_999,
+      characters: 10_639,
     });
-    expect(fault).toBe("the tests of the report have more than 9999 characters");
+    expect(fault).toBe("the tests of the report have more than 10639 characters");
     expect(tests).toHaveLength(9);
-    expect(characters).toBe(10_000);
+    expect(characters).toBe(10_640);
   });
 
-  it("though a test has failures without number, and an element attributes", async () => {
+  it("though it has many elements, and nothing in them", async () => {
+    const failures = "<failure/>".repeat(100);
+    const test = `<testcase>${failures}<properties>${"<property/>".repeat(100)}</properties></testcase>`;
+    const bounds = { ...reportBounds, characters: 64 * 1024 };
+    const { tests, fault } = await parseReport([Buffer.from(`<testsuite>${test.repeat(100)}</testsuite>`)], bounds);
+    expect([tests.length, fault]).toEqual([9, "the tests of the report have more than 65536 characters"]);
+  });
+
+  it("though a test has failures and properties without number, and an element attributes", async () => {
     const failures = `<failure/><rerunError/>`.repeat(1000);
-    const { tests } = await parse(`<testsuite><testcase name="a">${failures}</testcase></testsuite>`);
+    const properties = `<properties>${"<property/>".repeat(1000)}</properties>`;
+    const { suites, tests } = await parse(
+      `<testsuite>${properties}<testcase name="a">${properties}${failures}</testcase></testsuite>`,
+    );
     expect(tests[0]?.earlierFailures).toHaveLength(reportBounds.failures);
+    expect(tests[0]?.properties).toHaveLength(reportBounds.properties);
+    expect(suites[0]?.properties).toHaveLength(reportBounds.properties);
     const attributes = Array.from({ length: 1000 }, (_, index) => `a${index}=""`).join(" ");
     const read = await parse(`<testsuite><testcase name="b"/><testcase ${attributes}/></testsuite>`);
     expect(read.fault).toBe("an element of the report has more than 256 attributes");
@@ -207,6 +235,7 @@ describe("a report is read as far as it goes", () => {
 
 describe("a report that was written", () => {
   const text = fc.string({ unit: "binary", maxLength: 40 }).map(clean);
+  const property = fc.record({ name: text, value: text });
   const failure = fc.record({
     outcome: fc.constantFrom("failed" as const, "errored" as const),
     type: text,
@@ -223,6 +252,7 @@ describe("a report that was written", () => {
     earlierFailures: fc.array(failure, { maxLength: 3 }),
     systemOut: text,
     systemErr: text,
+    properties: fc.array(property, { maxLength: 3 }),
   });
   const outcome = fc.oneof(
     fc.record({ outcome: fc.constant("passed" as const), failure: fc.constant(null), skipReason: fc.constant("") }),
@@ -234,7 +264,7 @@ describe("a report that was written", () => {
   it("reads as what was written", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(test, { maxLength: 5 }), async (tests) => {
-        const { tests: read, fault } = await parse([...writeReport(tests, "a job")].join(""));
+        const { tests: read, fault } = await parse([...writeReport({ tests, suites: new Map() }, "a job")].join(""));
         expect(fault).toBeNull();
         const bySuite = [...Map.groupBy(tests, ({ suite }) => suite).values()].flat();
         expect(read).toEqual(bySuite);
@@ -243,22 +273,34 @@ describe("a report that was written", () => {
   });
 
   it("has what CI systems look for", () => {
-    const xml = [
-      ...writeReport(
-        [
-          makeTest({ timeMs: 1.5, earlierFailures: [makeFailure({ message: "once" })] }),
-          makeFailed(
-            { name: "bad", file: "tests/test_a.py", line: 3 },
-            { type: "AssertionError", details: "a < b ]]> \u0007" },
-          ),
-        ],
-        "suite",
+    const tests = [
+      makeTest({
+        timeMs: 1.5,
+        earlierFailures: [makeFailure({ message: "once" })],
+        properties: [{ name: "ticket", value: "A-1" }],
+      }),
+      makeFailed(
+        { name: "bad", file: "tests/test_a.py", line: 3 },
+        { type: "AssertionError", details: "a < b ]]> \u0007" },
       ),
-    ].join("");
+    ];
+    const facts = {
+      name: "pytest",
+      timestamp: "2026-11-21T12:12:20.737258+00:00",
+      hostname: "vm",
+      properties: [{ name: "arch", value: '"x86"' }],
+    };
+    const xml = [...writeReport({ tests, suites: new Map([["pytest", facts]]) }, "suite")].join("");
     expect(xml).toBe(`<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="suite" tests="2" failures="1" errors="0" skipped="0" time="0.0025">
-  <testsuite name="pytest" tests="2" failures="1" errors="0" skipped="0" time="0.0025">
+<testsuites name="suite" tests="2" failures="1" errors="0" time="0.0025">
+  <testsuite name="pytest" tests="2" failures="1" errors="0" skipped="0" time="0.0025" timestamp="2026-11-21T12:12:20.737258+00:00" hostname="vm">
+    <properties>
+      <property name="arch" value="&quot;x86&quot;"/>
+    </properties>
     <testcase classname="tests.test_a" name="test_x" time="0.0015">
+      <properties>
+        <property name="ticket" value="A-1"/>
+      </properties>
       <flakyFailure message="once" type=""></flakyFailure>
     </testcase>
     <testcase classname="tests.test_a" name="bad" file="tests/test_a.py" line="3" time="0.001">

@@ -46,9 +46,11 @@ describe("what is really written by", () => {
     const [exitCode] = (await once(child, "exit")) as [number];
     expect(exitCode).toBe(1);
 
-    const { tests, fault } = await parseReport(createReadStream(join(directory.path, "junit.xml")));
+    const { suites, tests, fault } = await parseReport(createReadStream(join(directory.path, "junit.xml")));
     expect(fault).toBeNull();
-    const merged = mergeReports([{ shard: 0, round: 0, items: [item, "b.test.ts"], tests }]);
+    const merged = mergeReports([
+      { shard: 0, round: 0, items: [item, "b.test.ts"], ending: "exit code 1", suites, tests },
+    ]);
     expect(merged.lost).toEqual(["b.test.ts"]);
     expect(merged.tests.map(({ outcome }) => outcome)).toEqual(["passed", "failed", "skipped", "passed"]);
     expect(merged.tests.every(({ items }) => items.join() === item)).toBe(true);

@@ -16,6 +16,7 @@ export function makeTest(parts: Partial<TestCase> = {}): TestCase {
     skipReason: "",
     systemOut: "",
     systemErr: "",
+    properties: [],
     ...parts,
   };
 }

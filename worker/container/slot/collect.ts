@@ -12,7 +12,7 @@ import { type Found, walkOutputs } from "./output-walk.ts";
 
 const { EACCES } = constants.errno;
 
-/** At most this many files are returned of one container. */
+/** At most this many files are returned of one container, unless its spec says otherwise. */
 const OUTPUT_FILES_MAX = 256;
 
 /** Bytes of all files together that are returned in memory. */
@@ -33,6 +33,11 @@ export interface OutputTree {
   readonly rights: FileRights;
 }
 
+export interface OutputBounds {
+  readonly filesMax?: number;
+  readonly spool?: OutputSpool | undefined;
+}
+
 /**
  * Returns the regular files that `patterns` name below the working directory, or below the root where they begin with a
  * slash. The tree is a stranger's: no symlink is followed in it, and only what turns out to be a regular file is opened
@@ -40,20 +45,20 @@ export interface OutputTree {
  * a path without a wildcard that does not exist, and that something had to be left out, is an error in the list.
  *
  * @param isCanceled asked for every entry: once it says so, what is left to find is left out
- * @param spool for large files
+ * @param bounds how many files at most, and where large ones go
  */
 export function collectOutputs(
   tree: OutputTree,
   patterns: readonly string[],
   isCanceled: () => boolean,
-  spool?: OutputSpool,
+  { filesMax = OUTPUT_FILES_MAX, spool }: OutputBounds = {},
 ): OutputFile[] {
   if (patterns.length === 0) return [];
   const outputs: OutputFile[] = [];
   const room: Room = { memoryBytes: MEMORY_BYTES_MAX, spool, spoolBytes: spool?.bytesMax ?? 0 };
   for (const found of withRights(tree.rights, findEverywhere(tree, patterns, isCanceled))) {
-    if (outputs.length === OUTPUT_FILES_MAX) {
-      outputs.push({ path: found.path, error: `more than ${OUTPUT_FILES_MAX} files: the rest is left out` });
+    if (outputs.length === filesMax) {
+      outputs.push({ path: found.path, error: `more than ${filesMax} files: the rest is left out` });
       break;
     }
     outputs.push(

@@ -94,7 +94,8 @@ function report(
   });
   const isCanceled = (): boolean => cancellation.isRequested();
   const tree = outputTree(spec, plan, slotSteps, idBase);
-  const outputs = collectOutputs(tree, spec.outputs, isCanceled, spec.outputSpool);
+  const outputs = collectOutputs(tree, spec.outputs, isCanceled, { spool: spec.outputSpool });
+  const reports = spec.reports && collectOutputs(tree, spec.reports.patterns, isCanceled, spec.reports);
   return {
     kind: "ended",
     outcome,
@@ -102,6 +103,7 @@ function report(
     stdout,
     stderr: failure === undefined ? stderr : { ...stderr, content: Buffer.concat([stderr.content, failure.message]) },
     outputs,
+    ...(reports === undefined ? {} : { reports }),
     usage,
     start,
     endedAtMs: execution.killedAtMs ?? times.endedMs,

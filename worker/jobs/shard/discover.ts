@@ -10,6 +10,13 @@ import type { ShardContainers } from "./containers.ts";
 /** What a list of items may take, in bytes. */
 const LIST_BYTES = 4 * 1024 * 1024;
 
+/**
+ * Exit code of a test runner that has found no tests, and nothing wrong: pytest's `NO_TESTS_COLLECTED`, and that of Python's
+ * unittest since 3.12. vitest, jest and `go list` exit with 0 when they have nothing to list. Others do with 1, as
+ * `go test -list` and Playwright, which is what they exit with after an error, too: it is taken for one.
+ */
+const NO_TESTS_EXIT_CODE = 5;
+
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;
 
@@ -53,6 +60,7 @@ export function readItems(text: string): { readonly items: readonly string[]; re
 function faultOf(result: RunResult, items: readonly string[]): string | undefined {
   if (!hasSucceeded(result)) {
     const { outcome, exitCode, signal } = result;
+    if (outcome === "exited" && exitCode === NO_TESTS_EXIT_CODE && items.length === 0) return undefined;
     if (outcome === "exited") return `exit code ${exitCode}: see discovery`;
     return outcome === "signaled" ? `ended by ${signal}` : outcome;
   }

@@ -7,7 +7,9 @@ import { type AttemptFacts, failed, type JobContext, type JobOutcome } from "../
 import { describeFaults, evennessOf, faultsOf, reportOf, round, shardsMs } from "./describe.ts";
 import { eventOf, partsOf } from "./parts.ts";
 import { fetchReports, REPORTS_FILE } from "./part-reports.ts";
-import { mergeInThread } from "./threads/pool.ts";
+import type { MergedSuite, MergeTask } from "./reading/merge-task.ts";
+import { reportReaders } from "./reading/pool.ts";
+import { ProcessLimitError } from "./reading/process-pool.ts";
 
 export async function mergeParts(
   request: ShardRequest,
@@ -24,19 +26,14 @@ export async function mergeParts(
   const reports = await fetchReports(parts, context.blobs, directory);
   if (signal.aborted) return { kind: "canceled" };
   const target = join(directory, "report");
-  const merged = await mergeInThread(
-    {
-      plan: { parts: plan.parts, batches: plan.batches },
-      parts: parts.map(({ state }, index) => ({ state, file: undefined, fault: null, ...reports[index] })),
-      name: request.suite ?? "longshore",
-      target,
-    },
-    signal,
-  ).catch((failure: unknown) => {
-    if (signal.aborted) return undefined;
-    throw failure;
-  });
-  if (merged === undefined) return { kind: "canceled" };
+  const task = {
+    plan: { parts: plan.parts, batches: plan.batches },
+    parts: parts.map(({ state }, index) => ({ state, file: undefined, fault: null, ...reports[index] })),
+    name: request.suite ?? "longshore",
+    target,
+  };
+  const merged = await mergeWithin(task, signal);
+  if ("kind" in merged) return merged;
   const { counts, countsOfParts, failures, flaky, lost, slowest, itemTimesMs, report } = merged;
   const shards = parts.map((part, index) => reportOf(index, part, plan, reports, countsOfParts));
   await context.shards.remember(request, itemTimesMs);
@@ -65,6 +62,19 @@ export async function mergeParts(
   const files = parts.flatMap((part) => ("result" in part ? (part.result?.files ?? []) : []));
   const stored = files.flatMap((file) => ("blob" in file && file.path !== REPORTS_FILE ? [file] : []));
   return { kind: "merged", result, outputs: [{ path: REPORT_PATH, file: target }, ...stored] };
+}
+
+/** Merges within what that may take; every shard could be read by itself, and all of them are too much all the same. */
+async function mergeWithin(task: MergeTask, signal: AbortSignal): Promise<MergedSuite | JobOutcome> {
+  try {
+    return await reportReaders.merge(task, signal);
+  } catch (error) {
+    if (signal.aborted) return { kind: "canceled" };
+    if (!(error instanceof ProcessLimitError)) throw error;
+    const wayOut = "have tests print less, or run the suite as several jobs";
+    const message = `merging the reports of ${task.parts.length} shards ${error.message}: ${wayOut}`;
+    return failed("reports_too_large", message, "pointless");
+  }
 }
 
 /** Why no part has done anything, if that is so: then the job has failed, and not its tests. */

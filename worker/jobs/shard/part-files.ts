@@ -45,13 +45,12 @@ export class PartFiles {
     }
   }
 
-  /** Takes a file that a container returned. @param use `report`: a large one is not kept when it has been read */
-  addOutput({ shard, run }: FileOrigin, output: OutputFile, use: "report" | "output"): void {
+  /** Takes a file that a container returned. */
+  addOutput({ shard, run }: FileOrigin, output: OutputFile): void {
     const directory = run === 1 ? `shard-${shard}` : `shard-${shard}/run-${run}`;
     const path = `${directory}/${output.path.replace(/^\//, "")}`;
     if ("error" in output) this.#miss(path, output.error);
     else if ("content" in output) this.#add({ path, content: output.content });
-    else if (use === "report") this.#miss(path, "a report as large as this is in report.xml only");
     else {
       this.#bytes += output.bytes;
       this.#add({ path, file: output.file });

@@ -4,21 +4,24 @@ import { join } from "node:path";
 import { encodeOutput, type EncodedOutput } from "../../../shared/content.ts";
 import { ITEMS, REPORT_DIRECTORY, type ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardRun } from "../../../shared/shard-result.ts";
-import type { ContainerSpec, OutputFile, OutputSpool, RunResult } from "../../container/spec.ts";
+import type { ContainerSpec, OutputSpool, RunResult } from "../../container/spec.ts";
 import type { StoredImage } from "../../images/store.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
 import { hasSucceeded } from "../result.ts";
 import { commandFor, type ShardPlace, variablesFor } from "./command.ts";
-import { createMatcher } from "./file-patterns.ts";
 import { readTail } from "./log-tail.ts";
 import { PartFiles } from "./part-files.ts";
-import { readRunInThread } from "./threads/pool.ts";
-import { type ReportRoom, shardRoom } from "./threads/read-reports.ts";
-import type { RunReading } from "./threads/run-task.ts";
+import { noCounts } from "./parts.ts";
+import { reportReaders } from "./reading/pool.ts";
+import { type ReportRoom, shardRoom } from "./reading/read-reports.ts";
+import type { RunReading } from "./reading/run-task.ts";
 
 /** What of each stream is in the result, in bytes. */
 const KEPT_BYTES = 16 * 1024;
+
+/** Reports of one command: there may be one for each class or file of a suite. */
+const REPORTS_MAX = 10_000;
 
 /** What came of a command. */
 export interface PartRun {
@@ -51,16 +54,12 @@ export interface PartRunnerOptions {
 export class PartRunner {
   readonly files: PartFiles;
   readonly #options: PartRunnerOptions;
-  readonly #isReport: (path: string) => boolean;
-  readonly #isOutput: (path: string) => boolean;
   #runs = 0;
   #room = shardRoom;
 
   constructor(options: PartRunnerOptions) {
     this.#options = options;
     this.files = new PartFiles(options.spool);
-    this.#isReport = createMatcher(options.request.reportFiles);
-    this.#isOutput = createMatcher(options.request.outputs);
   }
 
   /**
@@ -81,17 +80,9 @@ export class PartRunner {
     if (ended.kind !== "executed") return ended;
     const { result, stdout, loggedBytes } = ended;
     await this.files.addLog(origin, log, loggedBytes);
-    const reports = result.outputs.filter(({ path }) => this.#isReport(path));
-    for (const output of result.outputs) {
-      const isReport = reports.includes(output);
-      // What was found and cannot be returned may have no path that a pattern matches.
-      const isUnmatched = "error" in output && !isReport;
-      if (this.#isOutput(output.path) || isUnmatched) {
-        this.files.addOutput(origin, output, isReport ? "report" : "output");
-      }
-    }
+    for (const output of result.outputs) this.files.addOutput(origin, output);
     const record = join(spool.directory, `tests-${origin.run}`);
-    const reading = await this.#read(reports, items, earlier, record, signal);
+    const reading = await this.#read(result, items, earlier, record, signal);
     if (reading === undefined) return { kind: "canceled" };
     this.#room = lessen(this.#room, reading.used);
     const { tests, fault } = reading;
@@ -120,7 +111,7 @@ export class PartRunner {
 
   /** Reads what a command has reported. @returns undefined when the attempt is to end */
   async #read(
-    files: readonly OutputFile[],
+    result: RunResult,
     items: readonly string[],
     earlier: readonly PartRun[],
     target: string,
@@ -128,17 +119,19 @@ export class PartRunner {
   ): Promise<RunReading | undefined> {
     const { request, place } = this.#options;
     const task = {
-      files,
+      files: result.reports ?? [],
       patterns: request.reportFiles,
       room: this.#room,
       shard: place.shard - 1,
       round: earlier.length,
       items,
+      ending: describeEnding(result),
+      before: earlier.at(-1)?.reading.merged ?? { ...noCounts, lost: items.length },
       earlier: earlier.map(({ record }) => record),
       target,
     };
     try {
-      return await readRunInThread(task, signal);
+      return await reportReaders.read(task, signal);
     } catch (error) {
       if (signal.aborted) return undefined;
       throw error;
@@ -146,7 +139,7 @@ export class PartRunner {
   }
 
   #specFor(items: readonly string[], log: number): ContainerSpec {
-    const { request, place, spec } = this.#options;
+    const { request, place, spec, spool } = this.#options;
     const { command, environment, reportFiles, outputs } = request;
     const splitting = command.includes(ITEMS) ? "by items" : "by itself";
     return {
@@ -154,8 +147,13 @@ export class PartRunner {
       command: commandFor(command, place, items),
       environment: { ...spec.environment, ...variablesFor(place, splitting), ...environment },
       directories: [REPORT_DIRECTORY],
-      outputs: [...new Set([...reportFiles, ...outputs])],
+      outputs,
       outputSpool: this.files.spool,
+      reports: {
+        patterns: reportFiles,
+        filesMax: REPORTS_MAX,
+        spool: { directory: spool.directory, bytesMax: this.#room.bytes },
+      },
       streams: { stdoutCopy: log, keptBytes: KEPT_BYTES },
     };
   }
@@ -172,6 +170,16 @@ interface Executed {
 
 function lessen(room: ReportRoom, used: ReportRoom): ReportRoom {
   return { bytes: Math.max(0, room.bytes - used.bytes), tests: Math.max(0, room.tests - used.tests) };
+}
+
+/** How a command ended, in words. */
+export function describeEnding({
+  outcome,
+  exitCode,
+  signal,
+}: Pick<RunResult, "outcome" | "exitCode" | "signal">): string {
+  if (outcome === "exited") return `exit code ${exitCode}`;
+  return outcome === "signaled" ? `ended by ${signal}` : `ended by its ${outcome.replace("_", " ")}`;
 }
 
 function describeRun(

@@ -18,7 +18,7 @@ import type { UnfinishedOutcome } from "../container.ts";
 import { fitCommands } from "./command.ts";
 import { prepareContainers } from "./containers.ts";
 import { PartProgress } from "./part-progress.ts";
-import { type PartRun, PartRunner, type Runs } from "./part-run.ts";
+import { describeEnding, type PartRun, PartRunner, type Runs } from "./part-run.ts";
 import { REPORTS_FILE } from "./part-reports.ts";
 import { leaseSetup } from "./setup.ts";
 
@@ -151,11 +151,6 @@ function faultsOf(runs: Runs): string[] {
     ...(run.fault === null ? [] : [run.fault]),
     ...(hasSucceeded || reading.hasFailure ? [] : [describeEnding(run)]),
   ];
-}
-
-function describeEnding({ outcome, exitCode, signal }: PartRun["run"]): string {
-  if (outcome === "exited") return `exit code ${exitCode}`;
-  return outcome === "signaled" ? `ended by ${signal}` : `ended by its ${outcome.replace("_", " ")}`;
 }
 
 async function concatenate(files: readonly string[], target: string): Promise<void> {

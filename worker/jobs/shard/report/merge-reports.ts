@@ -2,7 +2,8 @@
  * Many reports into one. A test is run again when it failed, a shard when its worker is lost; and each test counts once.
  */
 import { ItemMatcher } from "./match-items.ts";
-import type { Failure, TestCase } from "./test-case.ts";
+import { mergeSuites } from "./merge-suites.ts";
+import type { Failure, SuiteFacts, TestCase } from "./test-case.ts";
 import { isFlaky } from "./test-case.ts";
 import { testId } from "./test-name.ts";
 
@@ -14,13 +15,16 @@ export interface ReportedRun {
   readonly round: number;
   /** What it was to test. */
   readonly items: readonly string[];
+  /** How it ended, e.g. `exit code 1`. */
+  readonly ending: string;
+  readonly suites: readonly SuiteFacts[];
   readonly tests: readonly TestCase[];
 }
 
 export interface MergedTest extends TestCase {
   /** The same for the same test in all reports, and for no two tests of one report. */
   readonly id: string;
-  /** How often it was run, as far as reports tell. */
+  /** How often it was run, as far as can be told. */
   readonly runs: number;
   /** The shard that had it last. */
   readonly shard: number;
@@ -31,9 +35,11 @@ export interface MergedTest extends TestCase {
 export interface MergedReport {
   /** In the order of the items' runs. */
   readonly tests: readonly MergedTest[];
+  /** By name; those of which nothing is said but their tests are not there. */
+  readonly suites: ReadonlyMap<string, SuiteFacts>;
   /** Items none of whose tests are in any report, in the order in which they were given to runs. */
   readonly lost: readonly string[];
-  /** What each item's tests took together, in milliseconds, when they were run first. */
+  /** What each item's tests took together, in milliseconds, when they were reported first. */
   readonly itemTimesMs: ReadonlyMap<string, number>;
 }
 
@@ -42,27 +48,67 @@ export function mergeReports(runs: readonly ReportedRun[]): MergedReport {
   const inOrder = runs.toSorted((a, b) => a.round - b.round || a.shard - b.shard);
   const merged = new Map<string, MergedTest>();
   const itemTimesMs = new Map<string, number>();
+  const missing = new MissingItems();
   // The command that had an item first: another one may have a test of the same name, its repetitions have the same test.
   const origins = new Map<string, number>();
-  for (const [index, { round, ...run }] of inOrder.entries()) {
+  for (const [index, run] of inOrder.entries()) {
     const [first = `shard ${run.shard}`] = run.items;
     const origin = origins.get(first) ?? index;
     for (const item of [first, ...run.items]) if (!origins.has(item)) origins.set(item, origin);
-    for (const test of identify(run)) {
+    const tests = identify(run).toArray();
+    for (const test of tests) {
       // Names that tell nothing of where a test is, as jest-junit's, may be those of two tests in two commands.
       const key = test.items.length > 0 ? test.id : `${origin}\0${test.id}`;
       const earlier = merged.get(key);
-      merged.set(key, earlier === undefined ? test : mergeTries(earlier, test));
-      if (round > 0 || earlier !== undefined) continue;
-      for (const item of test.items) itemTimesMs.set(item, (itemTimesMs.get(item) ?? 0) + test.timeMs);
+      merged.set(key, earlier === undefined ? missing.amend(test) : mergeTries(earlier, test));
+      for (const item of test.items) {
+        if (!missing.isReported(item)) itemTimesMs.set(item, (itemTimesMs.get(item) ?? 0) + test.timeMs);
+      }
     }
+    missing.add(run, itemsOf(tests));
   }
   const lost = new Set(inOrder.flatMap(({ items }) => items)).difference(itemsOf(merged.values()));
-  return { tests: [...merged.values()], lost: [...lost], itemTimesMs };
+  const suites = mergeSuites(inOrder.flatMap((run) => run.suites));
+  return { tests: [...merged.values()], suites, lost: [...lost], itemTimesMs };
+}
+
+/**
+ * Items that commands were to test and left out of their reports, e.g. since they crashed. What is there at last and has
+ * passed is flaky: had it not been run again, it would be lost.
+ */
+class MissingItems {
+  readonly #failures = new Map<string, readonly Failure[]>();
+  readonly #reported = new Set<string>();
+
+  isReported(item: string): boolean {
+    return this.#reported.has(item);
+  }
+
+  /** Takes note of what a run has left out, unless there was a report of it before. */
+  add({ items, ending }: ReportedRun, reported: ReadonlySet<string>): void {
+    for (const item of reported) {
+      this.#reported.add(item);
+      this.#failures.delete(item);
+    }
+    const message = `the report of its command has nothing of it (${ending})`;
+    const failure: Failure = { outcome: "errored", type: "", message, details: "" };
+    for (const item of items) {
+      if (!this.isReported(item)) this.#failures.set(item, [...(this.#failures.get(item) ?? []), failure]);
+    }
+  }
+
+  /** A test that is reported for the first time, with the times that it should have been. */
+  amend(test: MergedTest): MergedTest {
+    if (test.outcome !== "passed") return test;
+    const failures = test.items.map((item) => this.#failures.get(item) ?? []);
+    const most = failures.reduce((a, b) => (b.length > a.length ? b : a), []);
+    if (most.length === 0) return test;
+    return { ...test, runs: test.runs + most.length, earlierFailures: [...most, ...test.earlierFailures] };
+  }
 }
 
 /** Tests of one run with their ids: a name that comes again, in another place of the report, is another test. */
-function* identify({ shard, items, tests }: Omit<ReportedRun, "round">): Generator<MergedTest, void, void> {
+function* identify({ shard, items, tests }: ReportedRun): Generator<MergedTest, void, void> {
   const matcher = new ItemMatcher(items);
   const ids = new Map<string, number>();
   for (const test of tests) {
@@ -103,8 +149,9 @@ function mergeTries(earlier: MergedTest, later: MergedTest): MergedTest {
 }
 
 /** What a test says of one time that it was run. */
-function resultOf({ outcome, failure, skipReason, timeMs, systemOut, systemErr }: TestCase): Partial<TestCase> {
-  return { outcome, failure, skipReason, timeMs, systemOut, systemErr };
+function resultOf(test: TestCase): Partial<TestCase> {
+  const { outcome, failure, skipReason, timeMs, systemOut, systemErr, properties } = test;
+  return { outcome, failure, skipReason, timeMs, systemOut, systemErr, properties };
 }
 
 function failuresOf({ earlierFailures, failure }: TestCase): Failure[] {

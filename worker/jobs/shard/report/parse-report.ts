@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { TextDecoder } from "node:util";
 import { type ReportBounds, ReportFault, ReportReader } from "./report-reader.ts";
-import type { TestCase } from "./test-case.ts";
+import type { SuiteFacts, TestCase } from "./test-case.ts";
 
 /** What is read of a report, and kept of it. */
 export const reportBounds: ReportBounds = {
@@ -11,6 +11,7 @@ export const reportBounds: ReportBounds = {
   depth: 32,
   attributes: 256,
   failures: 256,
+  properties: 256,
   textCharacters: 32 * 1024,
   nameCharacters: 4 * 1024,
 };
@@ -24,9 +25,11 @@ const DECLARATION_BYTES = 128;
 export interface ParsedReport {
   /** Those before the fault, where there is one. */
   readonly tests: readonly TestCase[];
+  /** Of suites that say something, and are complete. */
+  readonly suites: readonly SuiteFacts[];
   /** Why the rest of the document could not be read; null when all of it was. */
   readonly fault: string | null;
-  /** Of the tests, as they are kept. */
+  /** Of tests and suites, as they are kept. */
   readonly characters: number;
 }
 
@@ -39,6 +42,7 @@ export async function parseReport(
   bounds: ReportBounds = reportBounds,
 ): Promise<ParsedReport> {
   const reader = new ReportReader(bounds);
+  const { tests, suites } = reader;
   try {
     let decoder: TextDecoder | undefined;
     let bytes = 0;
@@ -53,9 +57,9 @@ export async function parseReport(
     reader.end();
   } catch (error) {
     if (!(error instanceof ReportFault)) throw error;
-    return { tests: reader.tests, fault: error.message, characters: reader.characters };
+    return { tests, suites, fault: error.message, characters: reader.characters };
   }
-  return { tests: reader.tests, fault: null, characters: reader.characters };
+  return { tests, suites, fault: null, characters: reader.characters };
 }
 
 async function* inTurns(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {

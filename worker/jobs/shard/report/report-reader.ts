@@ -6,13 +6,14 @@
  *                                       > rerunFailure | rerunError       and again, later (Surefire)
  *                                       > flakyFailure | flakyError       before it passed (Surefire)
  *                                       > system-out | system-err         what it printed
+ *                                       > properties > property           what it says of itself, as suites do
  *
  * Tests write their report themselves, so it is as hostile as they are: entities that it declares are not known, and a
  * document of any size, depth or number of tests ends somewhere.
  */
 import { SaxesParser, type SaxesTagPlain } from "saxes";
 import { BoundedText } from "./bounded-text.ts";
-import type { Failure, TestCase, TestOutcome } from "./test-case.ts";
+import type { Failure, Property, SuiteFacts, TestCase, TestOutcome } from "./test-case.ts";
 import { replaceForbidden } from "./xml-characters.ts";
 
 export interface ReportBounds {
@@ -30,6 +31,8 @@ export interface ReportBounds {
   readonly attributes: number;
   /** Of one test, and those of other times that it was run; further ones are left out. They may be empty, and millions. */
   readonly failures: number;
+  /** Of one suite, or of one test; further ones are left out. */
+  readonly properties: number;
   /** Of a failure's details, and of each of a test's streams, in UTF-16 code units. */
   readonly textCharacters: number;
   /** Of a name, or a message. */
@@ -58,19 +61,34 @@ interface OpenTest {
   skip: { readonly message: string; readonly details: BoundedText } | undefined;
   readonly systemOut: BoundedText;
   readonly systemErr: BoundedText;
+  readonly properties: Property[];
+}
+
+interface OpenSuite {
+  readonly name: string;
+  readonly file: string | undefined;
+  readonly timestamp: string | undefined;
+  readonly hostname: string | undefined;
+  readonly properties: Property[];
+  hasTests: boolean;
 }
 
 /** An element that is open, and what follows from that for those in it. */
 type Frame =
-  | { readonly kind: "suite"; readonly name: string; readonly file: string | undefined }
+  | { readonly kind: "suite"; readonly suite: OpenSuite }
   | { readonly kind: "test"; readonly test: OpenTest }
   /** In a test: its text goes there, or nowhere. */
   | { readonly kind: "text"; readonly sink: BoundedText | undefined }
+  | { readonly kind: "properties"; readonly properties: Property[] }
   | { readonly kind: "other" };
+
+/** What an element takes by being there, in characters: they may be without any text, and millions. */
+const ELEMENT_CHARACTERS = 64;
 
 /** Takes a document piece by piece. Its methods throw a {@link ReportFault}; the tests before that stand. */
 export class ReportReader {
   readonly tests: TestCase[] = [];
+  readonly suites: SuiteFacts[] = [];
   readonly #bounds: ReportBounds;
   readonly #parser = new SaxesParser();
   readonly #frames: Frame[] = [];
@@ -93,7 +111,7 @@ export class ReportReader {
     });
   }
 
-  /** Of the tests so far, as they are kept. */
+  /** Of tests and suites so far, as they are kept. */
   get characters(): number {
     return this.#characters;
   }
@@ -127,16 +145,25 @@ export class ReportReader {
   #frameOf(above: Frame | undefined, name: string, attributes: Attributes): Frame {
     switch (above?.kind) {
       case "test":
+        if (name === "properties") return { kind: "properties", properties: above.test.properties };
         return { kind: "text", sink: this.#sinkIn(above.test, name, attributes) };
       case "text":
         // What was printed in a run that counts no more; anything else, such as a stack trace, belongs to the failure.
         return { kind: "text", sink: name.startsWith("system-") ? undefined : above.sink };
+      case "properties":
+        if (name === "property" && above.properties.length < this.#bounds.properties) {
+          const property = { name: this.#short(attributes["name"]), value: this.#short(attributes["value"]) };
+          above.properties.push(property);
+        }
+        return { kind: "other" };
       case "suite":
       case "other":
       case undefined:
-        if (name === "testsuite")
-          return { kind: "suite", name: this.#short(attributes["name"]), file: fileOf(attributes) };
+        if (name === "testsuite") return { kind: "suite", suite: this.#beginSuite(attributes) };
         if (name === "testcase") return { kind: "test", test: this.#begin(attributes) };
+        if (name === "properties" && above?.kind === "suite") {
+          return { kind: "properties", properties: above.suite.properties };
+        }
         return { kind: "other" };
       default:
         return above satisfies never;
@@ -154,6 +181,20 @@ export class ReportReader {
       skip: isSkipped(attributes) ? { message: "", details: this.#text() } : undefined,
       systemOut: this.#text(),
       systemErr: this.#text(),
+      properties: [],
+    };
+  }
+
+  #beginSuite(attributes: Attributes): OpenSuite {
+    const short = (text: string | undefined): string | undefined =>
+      text === undefined || text === "" ? undefined : this.#short(text);
+    return {
+      name: this.#short(attributes["name"]),
+      file: fileOf(attributes),
+      timestamp: short(attributes["timestamp"]),
+      hostname: short(attributes["hostname"]),
+      properties: [],
+      hasTests: false,
     };
   }
 
@@ -191,18 +232,44 @@ export class ReportReader {
   #close(): void {
     const frame = this.#frames.pop();
     if (frame?.kind === "test") this.#keep(this.#finish(frame.test));
+    else if (frame?.kind === "suite" && frame.suite.hasTests) this.#keepSuite([...this.#openSuites(), frame.suite]);
   }
 
   #keep(test: TestCase): void {
-    this.#characters += charactersOf(test);
+    this.#count(charactersOf(test));
+    this.tests.push(test);
+    const suite = this.#openSuites().at(-1);
+    if (suite !== undefined) suite.hasTests = true;
+  }
+
+  /** What is said of a suite, and of those around it, unless it says so itself. */
+  #keepSuite(suites: readonly OpenSuite[]): void {
+    const timestamp = suites.findLast((suite) => suite.timestamp !== undefined)?.timestamp ?? null;
+    const hostname = suites.findLast((suite) => suite.hostname !== undefined)?.hostname ?? null;
+    const properties = suites.flatMap((suite) => suite.properties).slice(-this.#bounds.properties);
+    if (timestamp === null && hostname === null && properties.length === 0) return;
+    const facts = { name: this.#nameOf(suites), timestamp, hostname, properties };
+    this.#count(ELEMENT_CHARACTERS + facts.name.length + charactersOfProperties(properties));
+    this.suites.push(facts);
+  }
+
+  #count(characters: number): void {
+    this.#characters += characters;
     if (this.#characters > this.#bounds.characters) {
       throw new ReportFault(`the tests of the report have more than ${this.#bounds.characters} characters`);
     }
-    this.tests.push(test);
   }
 
-  #finish({ attributes, failures, reruns, skip, systemOut, systemErr }: OpenTest): TestCase {
-    const suites = this.#frames.filter((frame) => frame.kind === "suite");
+  #openSuites(): OpenSuite[] {
+    return this.#frames.flatMap((frame) => (frame.kind === "suite" ? [frame.suite] : []));
+  }
+
+  #nameOf(suites: readonly OpenSuite[]): string {
+    return this.#short(suites.map(({ name }) => name).join(" > "));
+  }
+
+  #finish({ attributes, failures, reruns, skip, systemOut, systemErr, properties }: OpenTest): TestCase {
+    const suites = this.#openSuites();
     // GoogleTest has an element for each assertion of a test: one failure, for whoever counts tests.
     const [first, ...others] = failures;
     const main = first && {
@@ -213,7 +280,7 @@ export class ReportReader {
     const failure = main === undefined ? undefined : all.pop();
     const outcome: TestOutcome = failure?.outcome ?? (skip === undefined ? "passed" : "skipped");
     return {
-      suite: this.#short(suites.map(({ name }) => name).join(" > ")),
+      suite: this.#nameOf(suites),
       classname: this.#short(attributes["classname"] ?? attributes["class"]),
       name: this.#short(attributes["name"]),
       file: this.#short(fileOf(attributes) ?? suites.findLast(({ file }) => file !== undefined)?.file) || null,
@@ -225,6 +292,7 @@ export class ReportReader {
       skipReason: outcome === "skipped" && skip !== undefined ? skip.message || this.#short(String(skip.details)) : "",
       systemOut: String(systemOut),
       systemErr: String(systemErr),
+      properties,
     };
   }
 
@@ -240,10 +308,18 @@ export class ReportReader {
 }
 
 function charactersOf({ suite, classname, name, file, failure, earlierFailures, ...test }: TestCase): number {
-  const failures = failure === null ? earlierFailures : [...earlierFailures, failure];
-  const ofFailures = failures.map(({ type, message, details }) => type.length + message.length + details.length);
-  const ofTest = [suite, classname, name, file ?? "", test.skipReason, test.systemOut, test.systemErr];
-  return [...ofFailures, ...ofTest.map((text) => text.length)].reduce((sum, length) => sum + length, 0);
+  let characters = ELEMENT_CHARACTERS + charactersOfProperties(test.properties);
+  for (const { type, message, details } of failure === null ? earlierFailures : [...earlierFailures, failure]) {
+    characters += ELEMENT_CHARACTERS + type.length + message.length + details.length;
+  }
+  for (const text of [suite, classname, name, file ?? "", test.skipReason, test.systemOut, test.systemErr]) {
+    characters += text.length;
+  }
+  return characters;
+}
+
+function charactersOfProperties(properties: readonly Property[]): number {
+  return properties.reduce((sum, { name, value }) => sum + ELEMENT_CHARACTERS + name.length + value.length, 0);
 }
 
 function close({ details, ...failure }: OpenFailure): Failure {

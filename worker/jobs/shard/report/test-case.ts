@@ -15,6 +15,23 @@ export interface Failure {
   readonly details: string;
 }
 
+/** What a suite or a test says of itself beyond what reports have in common, e.g. by pytest's `record_property`. */
+export interface Property {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What a report says of a suite, besides its tests. */
+export interface SuiteFacts {
+  /** As its tests have it. */
+  readonly name: string;
+  /** When it began, as the report has it: ISO 8601, mostly. */
+  readonly timestamp: string | null;
+  /** Of the machine that ran it. */
+  readonly hostname: string | null;
+  readonly properties: readonly Property[];
+}
+
 export interface TestCase {
   /** Names of the suites around it, joined by ` > `. */
   readonly suite: string;
@@ -37,6 +54,7 @@ export interface TestCase {
   /** What it printed, cut in the middle where it is long. */
   readonly systemOut: string;
   readonly systemErr: string;
+  readonly properties: readonly Property[];
 }
 
 /** Whether a test failed, and then passed without having been changed. */

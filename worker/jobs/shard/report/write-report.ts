@@ -1,19 +1,30 @@
-import type { Failure, TestCase } from "./test-case.ts";
+import type { MergedReport } from "./merge-reports.ts";
+import type { Failure, Property, TestCase } from "./test-case.ts";
 import { replaceForbidden } from "./xml-characters.ts";
 
 /**
  * Writes tests as JUnit's XML, as CI systems read it: a suite for each name, in the order of their first tests. What
  * failed before it passed, or failed again, is told as Surefire does (`flakyFailure`, `rerunFailure`), which those who
  * do not know it skip.
+ *
+ * Elements and attributes are those of the schema that Jenkins has (`junit-10.xsd` of its xunit plugin), and of a test
+ * three more, which it does not know: `file` and `line`, by which GitLab and GitHub's actions show a failure beside its
+ * source, and `properties`, as pytest writes them.
  * @yields the document in pieces: it may be larger than a string can be
  */
-export function* writeReport(tests: Iterable<TestCase>, name: string): Generator<string, void, void> {
+export function* writeReport(
+  { tests, suites: facts }: { readonly tests: readonly TestCase[] } & Pick<MergedReport, "suites">,
+  name: string,
+): Generator<string, void, void> {
   const suites = Map.groupBy(tests, ({ suite }) => suite);
   const all = [...suites.values()].flat();
   yield '<?xml version="1.0" encoding="UTF-8"?>\n';
-  yield `<testsuites${attributes({ name, ...countsOf(all) })}>\n`;
+  const { skipped: _, ...counts } = countsOf(all);
+  yield `<testsuites${attributes({ name, ...counts })}>\n`;
   for (const [suite, members] of suites) {
-    yield `  <testsuite${attributes({ name: suite, ...countsOf(members) })}>\n`;
+    const { timestamp = null, hostname = null, properties = [] } = facts.get(suite) ?? {};
+    yield `  <testsuite${attributes({ name: suite, ...countsOf(members), timestamp, hostname })}>\n`;
+    for (const line of writeProperties(properties)) yield `    ${line}\n`;
     for (const test of members) yield writeTest(test);
     yield "  </testsuite>\n";
   }
@@ -32,8 +43,9 @@ function countsOf(tests: readonly TestCase[]): Record<string, number | string> {
 }
 
 function writeTest(test: TestCase): string {
-  const { classname, name, file, line, timeMs, systemOut, systemErr } = test;
+  const { classname, name, file, line, timeMs, systemOut, systemErr, properties } = test;
   const children = [
+    ...writeProperties(properties),
     ...writeOutcome(test),
     ...(systemOut === "" ? [] : [`<system-out>${escapeText(systemOut)}</system-out>`]),
     ...(systemErr === "" ? [] : [`<system-err>${escapeText(systemErr)}</system-err>`]),
@@ -41,6 +53,12 @@ function writeTest(test: TestCase): string {
   const head = `    <testcase${attributes({ classname, name, file, line, time: secondsOf(timeMs) })}`;
   if (children.length === 0) return `${head}/>\n`;
   return [`${head}>`, ...children.map((child) => `      ${child}`), "    </testcase>\n"].join("\n");
+}
+
+function writeProperties(properties: readonly Property[]): string[] {
+  if (properties.length === 0) return [];
+  const each = properties.map(({ name, value }) => `  <property${attributes({ name, value })}/>`);
+  return ["<properties>", ...each, "</properties>"];
 }
 
 function writeOutcome({ outcome, failure, earlierFailures, skipReason }: TestCase): string[] {

@@ -1,10 +1,12 @@
 /** What a command has reported: read, written down for whoever merges, and looked at for what is to be run again. */
-import { readFile, writeFile } from "node:fs/promises";
 import type { TestCounts } from "../../../../shared/shard-result.ts";
 import type { OutputFile } from "../../../container/spec.ts";
 import { countTests, mergeReports, type ReportedRun } from "../report/merge-reports.ts";
 import { isFailing } from "../report/test-case.ts";
-import { type ReportRoom, readReports } from "./read-reports.ts";
+import type { Tell } from "./answer-tasks.ts";
+import type { ProcessLimitError } from "./process-pool.ts";
+import { readRecords, writeRecord } from "./record.ts";
+import { bytesOf, removeReports, type ReportRoom, readReports } from "./read-reports.ts";
 
 export interface RunTask {
   /** The files that patterns of reports match. Those on disk are removed. */
@@ -16,9 +18,13 @@ export interface RunTask {
   /** 0 for the first time, then one more for each retry. */
   readonly round: number;
   readonly items: readonly string[];
+  /** How the command ended. */
+  readonly ending: string;
+  /** What earlier rounds of the same items came to; without any, all are lost. */
+  readonly before: TestCounts;
   /** Where earlier rounds of the same items are written down. */
   readonly earlier: readonly string[];
-  /** Where this one is to be: a line of JSON. */
+  /** Where this one is to be. */
   readonly target: string;
 }
 
@@ -36,13 +42,14 @@ export interface RunReading {
   readonly repeat: readonly string[];
 }
 
-export async function readRun(task: RunTask): Promise<RunReading> {
-  const { files, patterns, room, shard, round, items, earlier, target } = task;
-  const { tests, fault, used } = await readReports(files, patterns, room);
-  const run: ReportedRun = { shard, round, items, tests };
-  await writeFile(target, `${JSON.stringify(run)}\n`, { mode: 0o600 });
-  const runs = [...(await readRuns(earlier)), run];
-  const merged = mergeReports(runs);
+/** @param tell is told which report is being read */
+export async function readRun(task: RunTask, tell: Tell): Promise<RunReading> {
+  const { files, patterns, room, shard, round, items, ending, earlier, target } = task;
+  const { suites, tests, fault, used } = await readReports(files, patterns, room, tell);
+  tell(nameOf(task));
+  const run: ReportedRun = { shard, round, items, ending, suites, tests };
+  await writeRecord(target, run);
+  const merged = mergeReports([...(await readRecords(earlier)), run]);
   return {
     fault,
     used,
@@ -53,15 +60,25 @@ export async function readRun(task: RunTask): Promise<RunReading> {
   };
 }
 
-/** Reads runs that have been written down, a line each. */
-export async function readRuns(paths: readonly string[]): Promise<ReportedRun[]> {
-  const runs: ReportedRun[] = [];
-  for (const path of paths) {
-    for (const line of (await readFile(path, "utf8")).split("\n")) {
-      if (line !== "") runs.push(JSON.parse(line) as ReportedRun);
-    }
-  }
-  return runs;
+/** What is left to say of reports that took too much to be read: nothing in them counts, and that is why. */
+export async function giveUpReading(task: RunTask, { message, at }: ProcessLimitError): Promise<RunReading> {
+  const { files, room, shard, round, items, ending, before, target } = task;
+  await writeRecord(target, { shard, round, items, ending, suites: [], tests: [] });
+  await removeReports(files);
+  const wayOut = "have tests print less, or run fewer of them by one command";
+  return {
+    fault: `${at ?? nameOf(task)}: reading it ${message}: ${wayOut}`,
+    used: { bytes: Math.min(room.bytes, bytesOf(files)), tests: 0 },
+    tests: 0,
+    hasFailure: false,
+    merged: before,
+    repeat: items,
+  };
+}
+
+/** What all reports of a command are called. */
+function nameOf({ patterns }: RunTask): string {
+  return patterns.join(", ");
 }
 
 /**

@@ -1,16 +1,17 @@
-/** What runs in a thread that reads reports. */
+/** What runs in a process that reads reports. */
+import { answerTasks } from "./answer-tasks.ts";
 import { mergeSuite, type MergedSuite } from "./merge-task.ts";
 import type { Task } from "./pool.ts";
 import { readRun, type RunReading } from "./run-task.ts";
 
-/** Executes one task. */
-export default async function perform({ kind, task }: Task): Promise<RunReading | MergedSuite> {
+answerTasks(async (message, tell): Promise<RunReading | MergedSuite> => {
+  const { kind, task } = message as Task;
   switch (kind) {
     case "run":
-      return await readRun(task);
+      return await readRun(task, tell);
     case "merge":
       return await mergeSuite(task);
     default:
       return kind satisfies never;
   }
-}
+});

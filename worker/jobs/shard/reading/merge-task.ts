@@ -5,10 +5,10 @@ import { pipeline } from "node:stream/promises";
 import type { ShardPlan } from "../../../../shared/shard-part.ts";
 import type { FailedTest, FlakyTest, LostItem, SlowTest, TestCounts } from "../../../../shared/shard-result.ts";
 import { countTests, type MergedTest, mergeReports, slowestTests } from "../report/merge-reports.ts";
-import { isFailing, isFlaky, type TestCase } from "../report/test-case.ts";
+import { isFailing, isFlaky } from "../report/test-case.ts";
 import { writeReport } from "../report/write-report.ts";
 import { lostItems, type PartOutcome } from "./lost-items.ts";
-import { readRuns } from "./run-task.ts";
+import { readRecords } from "./record.ts";
 
 export interface MergeTask {
   readonly plan: Pick<ShardPlan, "parts" | "batches">;
@@ -43,7 +43,7 @@ const DETAILS_CHARACTERS = 8000;
 export async function mergeSuite({ plan, parts, name, target }: MergeTask): Promise<MergedSuite> {
   const outcomes: PartOutcome[] = [];
   for (const { file, ...part } of parts) {
-    outcomes.push({ ...part, runs: file === undefined ? [] : await readRuns([file]) });
+    outcomes.push({ ...part, runs: file === undefined ? [] : await readRecords([file]) });
   }
   const merged = mergeReports(outcomes.flatMap(({ runs }) => runs));
   const { tests, itemTimesMs } = merged;
@@ -61,7 +61,7 @@ export async function mergeSuite({ plan, parts, name, target }: MergeTask): Prom
     slowest: slowestTests(tests, SLOWEST).map(identityOf),
     lost: lost.slice(0, LOST_MAX),
     itemTimesMs,
-    report: await writeTo(target, tests, name),
+    report: await writeTo(target, writeReport(merged, name)),
   };
 }
 
@@ -91,11 +91,11 @@ function shorten(text: string, characters: number): string {
   return text.length <= characters ? text : `${text.slice(0, characters).toWellFormed()}…`;
 }
 
-async function writeTo(target: string, tests: readonly TestCase[], name: string): Promise<MergedSuite["report"]> {
+async function writeTo(target: string, texts: Iterable<string>): Promise<MergedSuite["report"]> {
   const hash = createHash("sha256");
   let bytes = 0;
   async function* pieces(): AsyncGenerator<Buffer, void, void> {
-    for (const text of writeReport(tests, name)) {
+    for (const text of texts) {
       const piece = Buffer.from(text);
       bytes += piece.length;
       hash.update(piece);
