@@ -4,7 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { loadConfig } from "../../../shared/config.ts";
 import type { RunJob } from "../../../shared/job.ts";
 import { loadPresets, SHIPPED_IMAGES } from "../../../shared/presets.ts";
@@ -132,3 +132,21 @@ describe.each(presets)("$language", (preset) => {
     },
   );
 });
+
+test.skipIf(!stored.has("cpp"))(
+  "g++ takes what the image of C++ has compiled in advance, with the preset's options",
+  async () => {
+    const preset = presets.find(({ language }) => language === "cpp");
+    if (preset?.build === undefined) throw new Error("the preset of C++ builds nothing");
+    const compiled = await client.run({
+      image: preset.image,
+      command: [...preset.build.command, "-H"],
+      files: [{ path: preset.fileName, content: "#include <bits/stdc++.h>\nint main() {}\n" }],
+    });
+    // What it has opened: `!` marks what it took, `x` what was compiled with other options.
+    expect(summaryOf(compiled)).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringMatching(/^! \S+stdc\+\+\.h\.gch$/m),
+    });
+  },
+);
