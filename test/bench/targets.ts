@@ -77,7 +77,12 @@ export function tabulateDerived(derived: readonly Derived[]): Table {
     columns: ["figure", "value", "target", ""],
     rows: derived.map(({ name, value, unit, target, verdict }) => ({
       name,
-      cells: [`${value.toFixed(unit === "ms" ? 3 : 1)} ${unit}`, target, verdict],
+      cells: [`${value.toFixed(digitsOf(unit, value))} ${unit}`, target, verdict],
     })),
   };
+}
+
+/** Below 1, a ratio is a share, of which the first digit alone says too little. */
+function digitsOf(unit: Derived["unit"], value: number): number {
+  return unit === "ms" ? 3 : value < 1 ? 2 : 1;
 }

@@ -1,13 +1,12 @@
 /**
  * How many jobs a second all of Longshore does on this machine, clients included, and how long each of them takes, with
- * ever more clients; and a Python program beside the same program without any of it.
+ * ever more clients; and a Python program beside the same program, of the same image, without any of it.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { availableParallelism } from "node:os";
-import { loadConfig } from "../../../shared/config.ts";
+import { ImageStore } from "../../../worker/images/store.ts";
+import { makeDataDirectory } from "../../support/data-directory.ts";
+import { BareImage } from "../bare-image.ts";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
 import { benchJob, Client, startLongshore } from "../longshore.ts";
 import { cpuTimeOfChildren } from "../processes.ts";
@@ -15,6 +14,7 @@ import type { Plot } from "../plot.ts";
 import type { Findings, Table } from "../report.ts";
 import { interleave, type Subject } from "../rounds.ts";
 import { quantile, type Statistics, summarize } from "../statistics.ts";
+import { derive, type Formula, tabulateDerived } from "../targets.ts";
 import type { Workbench } from "../workbench.ts";
 
 /** Clients that each wait for an answer before they post again. */
@@ -30,6 +30,18 @@ const PYTHON_PROGRAM = 'print("hello")\n';
 const HTTP = "http";
 const PYTHON_HTTP = "python over http";
 const PYTHON_BARE = "python bare";
+
+/** As many as cores, which leaves each job one of its own; and twice as many, which leaves no core without a job. */
+const SLOTS_PER_CORE = [1, 2] as const;
+
+const PYTHON_TARGET = { kind: "at least", value: 0.75 } as const;
+
+const formulas = SLOTS_PER_CORE.map((count): Formula => ({
+  name: `${pythonName(count)} ÷ ${PYTHON_BARE}`,
+  of: [pythonName(count), PYTHON_BARE],
+  kind: "ratio",
+  target: PYTHON_TARGET,
+}));
 
 /** `npm run bench -- load` */
 export const load: BenchProgram = {
@@ -63,29 +75,21 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
       subjects.push({ name: httpName(count), measure: () => burst(url, benchJob(bench), count) });
     }
   }
-  if (isWanted(PYTHON_HTTP)) {
-    const { dataDirectory } = loadConfig({});
-    const settings = { LONGSHORE_SLOTS: String(availableParallelism()), LONGSHORE_DATA: dataDirectory };
-    const { url } = await startLongshore(bench, resources, { settings });
-    const job = { language: "python", source: PYTHON_PROGRAM };
-    subjects.push({ name: PYTHON_HTTP, measure: () => burst(url, job, PYTHON_CLIENTS) });
-  }
-  if (isWanted(PYTHON_BARE)) {
-    const program = join(bench.directory, "hello.py");
-    await writeFile(program, PYTHON_PROGRAM);
-    subjects.push({ name: PYTHON_BARE, measure: () => burstOfXargs(program) });
-  }
+  if (isWanted(PYTHON_HTTP)) subjects.push(...(await preparePython(bench, resources)));
+  if (isWanted(PYTHON_BARE)) subjects.push(await prepareBarePython(bench, resources));
   const bursts = await interleave(subjects, options);
+  const derived = derive(new Map([...bursts].map(([name, samples]) => [name, rateOf(samples)])), formulas);
   return {
-    tables: [tabulateLoad(bursts), tabulateCpuTime(bursts)],
+    tables: [tabulateLoad(bursts), tabulateCpuTime(bursts), ...(derived.length > 0 ? [tabulateDerived(derived)] : [])],
     ...(isWanted(HTTP) && { plot: plotLatencies(bursts) }),
     notes: [
       `Clients post the next job as soon as they have an answer, for ${BURST_MS} ms in each round, and run on the same cores.`,
-      `${PYTHON_BARE}: xargs -P${availableParallelism()} python3 of the same program, without containers.`,
+      `${PYTHON_BARE}: xargs -P${availableParallelism()} of the same program and interpreter, in the image's files without containers.`,
       "CPU times come from the kernel's accounts in units of 10 ms: of single clients they are rough.",
     ],
     data: {
       unit: "ms",
+      derived,
       bursts: [...bursts].map(([name, samples]) => ({
         name,
         bursts: samples.map(({ cpuTimes, ...burst }) => ({ ...burst, cpuTimes: Object.fromEntries(cpuTimes) })),
@@ -115,20 +119,37 @@ async function burst(url: string, job: object, count: number): Promise<Burst> {
   return { latencies, seconds, jobs: latencies.length, cpuTimes: difference(cpuTimeOfChildren(), before) };
 }
 
-/** As many runs as take about as long as the other bursts. */
-const BARE_RUNS = 100;
+function pythonName(slotsPerCore: number): string {
+  return `${PYTHON_HTTP}, ${slotsPerCore} ${slotsPerCore === 1 ? "slot" : "slots"} a core`;
+}
 
-async function burstOfXargs(program: string): Promise<Burst> {
-  const command = ["-P", String(availableParallelism()), "-I", "{}", "python3", program];
-  const began = performance.now();
-  // The system's Python, not a version manager's script that looks for one each time.
-  const env = { PATH: "/usr/bin:/bin" };
-  const child = spawn("xargs", command, { stdio: ["pipe", "ignore", "inherit"], env });
-  child.stdin.end("{}\n".repeat(BARE_RUNS));
-  const [exitCode] = await once(child, "close");
-  const seconds = (performance.now() - began) / 1000;
-  if (exitCode !== 0) throw new Error(`xargs ended with exit code ${exitCode}`);
-  return { latencies: [], seconds, jobs: BARE_RUNS, cpuTimes: new Map() };
+/** Python programs as jobs, by the number of slots. */
+async function preparePython(bench: Workbench, resources: AsyncDisposableStack): Promise<Subject<Burst>[]> {
+  const subjects: Subject<Burst>[] = [];
+  for (const count of SLOTS_PER_CORE) {
+    const data = resources.use(await makeDataDirectory());
+    const settings = { LONGSHORE_SLOTS: String(count * availableParallelism()), LONGSHORE_DATA: data.path };
+    const { url } = await startLongshore(bench, resources, { settings });
+    const job = { language: "python", source: PYTHON_PROGRAM };
+    subjects.push({ name: pythonName(count), measure: () => burst(url, job, PYTHON_CLIENTS) });
+  }
+  return subjects;
+}
+
+/** As many runs as take about as long as the other bursts. */
+const BARE_RUNS = 200;
+
+async function prepareBarePython(bench: Workbench, resources: AsyncDisposableStack): Promise<Subject<Burst>> {
+  const data = resources.use(await makeDataDirectory());
+  const image = await (await ImageStore.open(join(data.path, "images"))).resolve("python");
+  if (image === undefined) throw new Error("image python is not stored: longshore images build python");
+  const bare = await BareImage.open(image, bench.directory, { "main.py": PYTHON_PROGRAM });
+  const measure = async (): Promise<Burst> => {
+    const command = ["python3", "/work/main.py"];
+    const { seconds, cpuTimeMs } = await bare.run(command, BARE_RUNS, availableParallelism());
+    return { latencies: [], seconds, jobs: BARE_RUNS, cpuTimes: new Map([["xargs, programs included", cpuTimeMs]]) };
+  };
+  return { name: PYTHON_BARE, measure };
 }
 
 function difference(after: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>): Map<string, number> {
