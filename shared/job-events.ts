@@ -13,6 +13,7 @@
 import type { Redis } from "ioredis";
 import { LongshoreError } from "./errors.ts";
 import type { JobState } from "./job.ts";
+import type { shardPhases } from "./shard-result.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
@@ -22,14 +23,19 @@ export const outputStreams = ["stdout", "stderr"] as const;
 export type OutputStreamName = (typeof outputStreams)[number];
 
 /** How far a job of many parts is: one event for each change of a part. */
-export const progressNames = ["case", "shard"] as const;
+export const progressNames = ["case", "phase", "shard"] as const;
 export type ProgressName = (typeof progressNames)[number];
+
+/** Which part of a job has printed something, where it has parts. */
+export type OutputSource = { readonly shard: number } | { readonly phase: (typeof shardPhases)[number] };
 
 /** Some bytes of what a program wrote; `offset` is how many of its stream came before them. */
 export interface OutputEvent {
   readonly name: OutputStreamName;
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** Without it, they are the job's own output, which its result has as well. */
+  readonly source?: OutputSource;
 }
 
 /** Something about a part of a job, which clients are told as it is. */
@@ -109,6 +115,33 @@ export class JobEvents {
     return reply === 1 ? "appended" : "lost";
   }
 
+  /**
+   * Appends events to a job that several attempts tell of at once, behind whatever is there: their numbers tell only that
+   * a batch is repeated. Nothing is written while nobody watches the job.
+   * @param holder the job, or a part of it, and the token by which an attempt has it
+   */
+  async tell(
+    id: string,
+    holder: { readonly id: string; readonly token: string },
+    events: readonly NumberedEvent[],
+  ): Promise<"appended" | "lost"> {
+    const [first] = events;
+    const reply = await withRedis(() =>
+      this.#call(
+        "tell",
+        this.keys.job(holder.id),
+        this.keys.job(id),
+        this.keys.jobEvents(id),
+        id,
+        holder.token,
+        this.keys.newsChannel,
+        `${holder.token}-${first?.sequence ?? 0}`,
+        ...events.flatMap(toFields),
+      ),
+    );
+    return reply === 1 ? "appended" : "lost";
+  }
+
   /** The next events after one, `count` at most, in their order. */
   async read(id: string, after: EventNumber, count: number): Promise<NumberedEvent[]> {
     const begin = `(${after.attempt}-${after.sequence}`;
@@ -130,16 +163,17 @@ export function isOutput(event: JobEvent): event is OutputEvent {
   return "bytes" in event;
 }
 
-/** Name, offset and data as they stand in Redis. */
-function toFields(event: JobEvent): [string, number, string | Buffer] {
-  if (!isOutput(event)) return [event.name, 0, JSON.stringify(event.data)];
-  const { name, offset, bytes } = event;
-  return [name, offset, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)];
+/** Name, offset, data and source as they stand in Redis. */
+function toFields(event: JobEvent): [string, number, string | Buffer, string] {
+  if (!isOutput(event)) return [event.name, 0, JSON.stringify(event.data), ""];
+  const { name, offset, bytes, source } = event;
+  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return [name, offset, data, source === undefined ? "" : JSON.stringify(source)];
 }
 
 function fromEntry(number: Buffer, fields: readonly Buffer[]): NumberedEvent {
   const [attempt, sequence] = number.toString().split("-").map(Number);
-  const [, nameField, , offset, , data] = fields;
+  const [, nameField, , offset, , data, , sourceField] = fields;
   const name = nameField?.toString();
   if (attempt === undefined || sequence === undefined || offset === undefined || data === undefined) {
     throw new LongshoreError("internal_error", { message: `event ${number.toString()} is malformed` });
@@ -147,11 +181,17 @@ function fromEntry(number: Buffer, fields: readonly Buffer[]): NumberedEvent {
   switch (name) {
     case "stdout":
     case "stderr":
-      return { attempt, sequence, name, offset: Number(offset), bytes: data };
+      return { attempt, sequence, name, offset: Number(offset), bytes: data, ...readSource(sourceField) };
     case "case":
+    case "phase":
     case "shard":
       return { attempt, sequence, name, data: JSON.parse(data.toString()) as ProgressEvent["data"] };
     default:
       throw new LongshoreError("internal_error", { message: `there are no events named ${String(name)}` });
   }
+}
+
+function readSource(field: Buffer | undefined): Pick<OutputEvent, "source"> {
+  if (field === undefined || field.byteLength === 0) return {};
+  return { source: JSON.parse(field.toString()) as OutputSource };
 }

@@ -25,7 +25,7 @@ import { createKeys, type Keys } from "./keys.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
 import type { ShardPartResult } from "./shard-part.ts";
-import type { ShardResult } from "./shard-result.ts";
+import type { ShardEvent, ShardResult } from "./shard-result.ts";
 
 /** Far longer than it takes to add a job to BullMQ, and short enough to be counted in the depth for nothing. */
 const DEFAULT_CONFIRM_MS = 30_000;
@@ -82,11 +82,13 @@ export type Claim =
 export type Ending =
   | {
       readonly state: "done";
-      readonly result: JobResult | JudgeResult | ShardResult | ShardPartResult;
+      readonly result: JobResult | JudgeResult | ShardResult;
       readonly outputs: readonly OutputContent[];
     }
   | { readonly state: "failed"; readonly error: JobError }
-  | { readonly state: "canceled" };
+  | { readonly state: "canceled" }
+  /** A part has done what it had to, or was stopped; `event` says which, also to those who watch its job. */
+  | { readonly state: "part over"; readonly result: ShardPartResult; readonly event: ShardEvent };
 
 /** A file that an attempt brings back: as it is, or the blob that it has become (`shared/blobs/`). */
 export type OutputContent =
@@ -232,13 +234,14 @@ export class JobStore {
    */
   async finish(id: string, token: string, ending: Ending): Promise<"stored" | "lost"> {
     if (ending.state === "done") await this.#storeOutputs(id, token, ending.outputs);
-    const { finishedChannel } = this.keys;
+    const { finishedChannel, newsChannel } = this.keys;
     const reply = await this.#change(
       "finish",
       id,
       token,
       this.#ttlSeconds,
       finishedChannel,
+      newsChannel,
       ...endingArguments(ending),
     );
     return reply === 1 ? "stored" : "lost";
@@ -360,6 +363,10 @@ function endingArguments(ending: Ending): string[] {
       return [ending.state, "error", JSON.stringify(ending.error)];
     case "canceled":
       return [ending.state];
+    case "part over": {
+      const { result, event } = ending;
+      return [event.state, "result", JSON.stringify(result), "event", JSON.stringify(event)];
+    }
     default:
       return ending satisfies never;
   }

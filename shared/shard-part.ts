@@ -89,6 +89,11 @@ export function partId(job: string, shard: number): string {
   return `${job}.${shard}`;
 }
 
+/** Id of the job of a part; of a job, its own. */
+export function jobOf(id: string): string {
+  return id.split(".", 1)[0] ?? id;
+}
+
 /** Whether nothing will change about a part any more. */
 export function isOver(part: PartStanding): boolean {
   return part.state === "done" || part.state === "failed" || part.state === "canceled";

@@ -79,8 +79,7 @@ export function createShardRequestSchema(maxima: Limits) {
       }),
       discover: commandSchema.optional().meta({
         description:
-          "prints the items, one a line: lines up to the first empty one count, what is behind it is a tool's summary. " +
-          "It exits with 0, or with 5 where there are none, as pytest does",
+          "prints the items, one a line: lines up to the first empty one count, what is behind it is a tool's summary",
         examples: [["pytest", "--collect-only", "-q"]],
       }),
       items: z
@@ -122,9 +121,7 @@ export function createShardRequestSchema(maxima: Limits) {
         .min(1)
         .max(requestBounds.outputs)
         .default([`${REPORT_DIRECTORY}/*.xml`])
-        .meta({
-          description: `where the command leaves its reports, apart from its outputs: 10000 files of 64 MiB at most; ${REPORT_DIRECTORY} is there for them`,
-        }),
+        .meta({ description: `where the command leaves its reports; ${REPORT_DIRECTORY} is there for them` }),
       retryFailed: z.int().min(0).max(shardBounds.retries).default(0).meta({
         description:
           "how often what failed, or is missing in the report, is run again in its shard; a test that passes then is flaky",

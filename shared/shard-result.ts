@@ -16,9 +16,7 @@ const countsSchema = z
     failed: count.meta({ description: "an assertion did not hold" }),
     errored: count.meta({ description: "it broke otherwise, e.g. before it began" }),
     skipped: count,
-    flaky: count.meta({
-      description: "of those passed, how many failed before, or were missing in the report of a command that had them",
-    }),
+    flaky: count.meta({ description: "of those passed, how many failed before" }),
     lost: count.meta({ description: "items of which no report has a test" }),
   })
   .meta({ id: "TestCounts" });
@@ -174,6 +172,21 @@ export const shardEventSchema = z
   })
   .meta({ id: "ShardEvent", description: "data of the event `shard`" });
 
+/** What comes before the shards, in this order. */
+export const shardPhases = ["setup", "discover"] as const;
+
+/** Data of the event `phase`: how far a job is that has no shards yet. */
+export const phaseEventSchema = z
+  .strictObject({
+    phase: z.enum(shardPhases),
+    state: z.enum(["running", "done", "failed"]),
+    worker: z.string(),
+    cached: z.boolean().meta({ description: "it was not run again: what came of it before is taken" }),
+    items: count.nullable().meta({ description: "those that were discovered" }),
+    wallTimeMs: milliseconds,
+  })
+  .meta({ id: "PhaseEvent", description: "data of the event `phase`" });
+
 export type TestCounts = z.infer<typeof countsSchema>;
 export type FailedTest = z.infer<typeof failedTestSchema>;
 export type FlakyTest = z.infer<typeof flakyTestSchema>;
@@ -183,4 +196,5 @@ export type ShardRun = z.infer<typeof shardRunSchema>;
 export type ShardReport = z.infer<typeof shardReportSchema>;
 export type ShardResult = z.infer<typeof shardResultSchema>;
 export type ShardEvent = z.infer<typeof shardEventSchema>;
+export type PhaseEvent = z.infer<typeof phaseEventSchema>;
 export type Discovery = z.infer<typeof discoverySchema>;

@@ -7,7 +7,7 @@
  *
  * Every change is made by an attempt, and refused when another one has the job or the part by now.
  */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { Holder } from "./blobs/blobs.ts";
 import { type Digest, hexOf } from "./digest.ts";
@@ -57,6 +57,9 @@ const NEWEST_SHARE = 0.5;
 /** As long as a worker may take to hand parts over to the queue. */
 const CONFIRM_MS = 60_000;
 
+/** For how long the files of a part are kept at least while others of its job run or wait, in seconds: a day. */
+const PARTS_SECONDS = 24 * 3600;
+
 const partFields = ["state", "attempt", "createdAt", "finishedAt", "worker", "result", "error"] as const;
 
 /** Fields that one command sets at most. */
@@ -93,7 +96,8 @@ export class ShardStore {
     plan: ShardPlan,
     parts: readonly { readonly request: ShardPartRequest; readonly event: ShardEvent }[],
   ): Promise<"divided" | "lost"> {
-    const { cancelChannel, newsChannel } = this.keys;
+    const { cancelChannel, newsChannel, blobHolds } = this.keys;
+    const { name: filesHolder } = this.filesHolder(id);
     const reply = await this.#call(
       "fan-out",
       this.keys.job(id),
@@ -102,6 +106,9 @@ export class ShardStore {
       token,
       cancelChannel,
       newsChannel,
+      filesHolder,
+      blobHolds,
+      this.keys.blobsHeldBy(filesHolder),
       CONFIRM_MS,
       JSON.stringify(plan),
       parts.length,
@@ -110,6 +117,15 @@ export class ShardStore {
       ...plan.batches.map((batch) => JSON.stringify(batch)),
     );
     return reply === 1 ? "divided" : "lost";
+  }
+
+  /**
+   * Who holds the files of a job's parts: the job, since a part is nobody's to be asked for. It is not known when the job
+   * will be over; when it is, they are held for as long as its record is kept.
+   */
+  filesHolder(job: string): Holder {
+    const ttlSeconds = this.#options.resultTtlSeconds + PARTS_SECONDS;
+    return { name: `job:${job}`, ttlSeconds, quotaBytes: undefined };
   }
 
   /** How the parts of a job stand, in their order. */
@@ -156,13 +172,6 @@ export class ShardStore {
       this.#options.resultTtlSeconds,
       finishedChannel,
     );
-  }
-
-  /** Tells those who watch a job of one of its parts. */
-  async tell({ id, token }: Holding, job: string, event: ShardEvent): Promise<void> {
-    const { newsChannel } = this.keys;
-    const keys = [this.keys.job(id), this.keys.job(job), this.keys.jobEvents(job)] as const;
-    await this.#call("tell", ...keys, job, token, newsChannel, "shard", JSON.stringify(event), randomUUID());
   }
 
   /** Who holds the blob of a set-up's layer: whoever makes the same. */

@@ -8,16 +8,10 @@
  * the rest of the output in the result.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { withoutPartialCharacter } from "../shared/content.ts";
-import {
-  type EventNumber,
-  type JobEvents,
-  type NumberedEvent,
-  type OutputStreamName,
-  type ProgressEvent,
-} from "../shared/job-events.ts";
+import type { JobEvent, NumberedEvent, OutputSource, ProgressEvent } from "../shared/job-events.ts";
 import type { OutputPiece, OutputWatch } from "./container/output-watch.ts";
 import type { Progress } from "./jobs/progress.ts";
+import { OutputText } from "./output-text.ts";
 
 /** What is sent at once: large enough for a flood, small enough for a command that others wait behind. */
 const BATCH_BYTES = 256 * 1024;
@@ -26,49 +20,70 @@ const BATCH_BYTES = 256 * 1024;
 const PAUSE_MS = 250;
 
 export interface AttemptEventsOptions {
-  readonly events: Pick<JobEvents, "append">;
-  readonly job: string;
+  /** Puts events into the stream of the job. `lost`: this attempt does not hold it any more. */
+  readonly append: (events: readonly NumberedEvent[]) => Promise<"appended" | "lost">;
   /** From 1. */
   readonly attempt: number;
-  /** The attempt's own, by which it holds the job. */
-  readonly token: string;
   /** Aborts as soon as somebody watches the job. */
   readonly wanted: AbortSignal;
   /** Called for what could not be told, which may be repeated. */
   readonly onFailure: (error: Error) => void;
 }
 
+/** What waits to be told: of output what has come, or that a program has ended. */
+type Waiting =
+  | { readonly kind: "progress"; readonly event: ProgressEvent }
+  | { readonly kind: "output"; readonly text: OutputText; readonly piece: OutputPiece }
+  | { readonly kind: "end of output"; readonly text: OutputText };
+
 /** The events of one attempt. */
 export class AttemptEvents implements Progress {
   readonly output: OutputWatch;
   readonly #options: AttemptEventsOptions;
-  readonly #queue: (OutputPiece | ProgressEvent)[] = [];
-  /** How many bytes of each stream have become events, and those after them that begin a character. */
-  readonly #streams: Record<OutputStreamName, { offset: number; rest: Buffer }> = {
-    stdout: { offset: 0, rest: Buffer.alloc(0) },
-    stderr: { offset: 0, rest: Buffer.alloc(0) },
-  };
+  readonly #queue: Waiting[] = [];
+  /** Of parts of the job, by the name of each. */
+  readonly #texts = new Map<string, OutputText>();
   #sequence = 0;
   #sending: Promise<void> | undefined;
   #state: "open" | "closing" | "lost" = "open";
 
   constructor(options: AttemptEventsOptions) {
     this.#options = options;
-    this.output = { wanted: options.wanted, onOutput: (piece) => this.#push(piece) };
+    this.output = this.#watchOf(new OutputText());
     options.wanted.addEventListener("abort", () => this.#send(), { once: true });
   }
 
+  outputOf(source: OutputSource, bytesMax: number): OutputWatch {
+    const name = JSON.stringify(source);
+    const text = this.#texts.get(name) ?? new OutputText(source, bytesMax);
+    this.#texts.set(name, text);
+    this.#push({ kind: "end of output", text });
+    return this.#watchOf(text);
+  }
+
   report(event: ProgressEvent): void {
-    this.#push(event);
+    this.#push({ kind: "progress", event });
+  }
+
+  async flush(): Promise<void> {
+    while (this.#sending !== undefined) await this.#sending;
   }
 
   /** Tells what is left to tell, if it can be told at once. */
   async close(): Promise<void> {
     if (this.#state === "open") this.#state = "closing";
-    while (this.#sending !== undefined) await this.#sending;
+    await this.flush();
   }
 
-  #push(item: OutputPiece | ProgressEvent): void {
+  #watchOf(text: OutputText): OutputWatch {
+    const onOutput = (piece: OutputPiece): void => {
+      const admitted = text.admit(piece);
+      if (admitted !== undefined) this.#push({ kind: "output", text, piece: admitted });
+    };
+    return { wanted: this.#options.wanted, onOutput };
+  }
+
+  #push(item: Waiting): void {
     if (this.#state !== "open") return;
     this.#queue.push(item);
     this.#send();
@@ -84,12 +99,11 @@ export class AttemptEvents implements Progress {
   }
 
   async #drain(): Promise<void> {
-    const { events, job, token } = this.#options;
     while (this.#queue.length > 0) {
       const batch = this.#nextBatch();
       // The first byte of a character waits for the others.
       if (batch.length === 0) continue;
-      const status = await this.#insist(() => events.append(job, { token }, batch));
+      const status = await this.#insist(() => this.#options.append(batch));
       if (status === "appended") continue;
       this.#state = "lost";
       this.#queue.length = 0;
@@ -116,27 +130,24 @@ export class AttemptEvents implements Progress {
     for (; taken < this.#queue.length && bytes < BATCH_BYTES; taken++) {
       const item = this.#queue[taken];
       if (item === undefined) break;
-      if ("stream" in item) {
-        bytes += item.bytes.byteLength;
-        batch.push(...this.#outputEvents(item));
-      } else {
-        batch.push({ ...this.#nextNumber(), ...item });
-      }
+      if (item.kind === "output") bytes += item.piece.bytes.byteLength;
+      const { attempt } = this.#options;
+      for (const event of eventsOf(item)) batch.push({ attempt, sequence: ++this.#sequence, ...event });
     }
     this.#queue.splice(0, taken);
     return batch;
   }
+}
 
-  /** At most one, which ends between two characters if it is text: it can be shown as it is. */
-  #outputEvents({ stream, bytes }: OutputPiece): NumberedEvent[] {
-    const { offset, rest } = this.#streams[stream];
-    const pending = Buffer.concat([rest, bytes]);
-    const told = withoutPartialCharacter(pending);
-    this.#streams[stream] = { offset: offset + told.byteLength, rest: pending.subarray(told.byteLength) };
-    return told.byteLength === 0 ? [] : [{ ...this.#nextNumber(), name: stream, offset, bytes: told }];
-  }
-
-  #nextNumber(): EventNumber {
-    return { attempt: this.#options.attempt, sequence: ++this.#sequence };
+function eventsOf(item: Waiting): JobEvent[] {
+  switch (item.kind) {
+    case "progress":
+      return [item.event];
+    case "output":
+      return item.text.eventsOf(item.piece);
+    case "end of output":
+      return item.text.end();
+    default:
+      return item satisfies never;
   }
 }

@@ -24,7 +24,7 @@ import type { Claim, Ending, JobStore } from "../shared/job-store.ts";
 import type { Logger } from "../shared/log.ts";
 import { REPORT_PATH } from "../shared/shard-request.ts";
 import type { JobQueue } from "../shared/queue.ts";
-import { partId, type ShardPartRequest } from "../shared/shard-part.ts";
+import { jobOf, partId, type ShardPartRequest } from "../shared/shard-part.ts";
 import { traceStage } from "../shared/trace.ts";
 import { AttemptEvents } from "./attempt-events.ts";
 import type { OutputSpool } from "./container/spec.ts";
@@ -55,9 +55,6 @@ export interface AttemptContext extends JobContext {
   readonly metrics: WorkerMetrics;
   readonly logger: Logger;
 }
-
-/** For how long the files of a part are kept at least while others of its job run or wait, in seconds: a day. */
-const PARTS_SECONDS = 24 * 3600;
 
 type Claimed = Extract<Claim, { status: "claimed" }>;
 
@@ -117,7 +114,7 @@ export class Attempt {
   async make(): Promise<Verdict> {
     const { store, cancels, watches, worker, metrics } = this.#context;
     using _cancels = cancels.watch(this.#id, () => void this.#stopIfCanceled());
-    using _watches = watches.watch(this.#id, () => void this.#tellIfWatched());
+    using _watches = watches.watch(jobOf(this.#id), () => void this.#tellIfWatched());
     if (this.#stopReason === "drained") return "give back";
     const claim = await insist(() => store.claim(this.#id, { worker, token: this.#token }));
     if (claim.status !== "claimed") return "over";
@@ -131,7 +128,7 @@ export class Attempt {
       spool.defer(() => rm(this.#outputSpool.directory, { recursive: true, force: true }));
     }
     if (claim.watched) this.#watched.abort();
-    const events = this.#openEvents(claim.attempt);
+    const events = this.#openEvents(claim);
     const outcome = await this.#perform(claim, queuedMs, events);
     // Before the end, which is the last that watchers are told. Who has lost the job is not believed anyway.
     if (this.#stopReason !== "lock lost") await events.close();
@@ -143,16 +140,17 @@ export class Attempt {
     return { directory: join(directory, this.#token), bytesMax };
   }
 
-  #openEvents(attempt: number): AttemptEvents {
+  #openEvents({ attempt, request: { kind } }: Claimed): AttemptEvents {
     const { events, logger } = this.#context;
-    const onFailure = reportOutages(logger, "events of a job");
+    const holder = { id: this.#id, token: this.#token };
+    // Of a job that is divided, its parts tell as well.
+    const isShared = kind === "shard" || kind === "shard-part";
     return new AttemptEvents({
-      events,
-      job: this.#id,
+      append: (batch) =>
+        isShared ? events.tell(jobOf(this.#id), holder, batch) : events.append(this.#id, holder, batch),
       attempt,
-      token: this.#token,
       wanted: this.#watched.signal,
-      onFailure,
+      onFailure: reportOutages(logger, "events of a job"),
     });
   }
 
@@ -181,19 +179,16 @@ export class Attempt {
         return await this.#finish({ state: "done", result: outcome.result, outputs: [] });
       case "divided":
         return await this.#waitForParts(outcome.parts, request);
-      case "part done": {
-        // Of the job: a part is nobody's to be asked for. It is not known when the job is over.
-        const held = store.holderOf(request.kind === "shard-part" ? request.job : this.#id);
-        const holder = { ...held, ttlSeconds: held.ttlSeconds + PARTS_SECONDS };
+      case "part over": {
+        // It was not for the job's sake that it was stopped: it goes on elsewhere.
+        if (outcome.event.state === "canceled" && this.#stopReason !== "canceled") return await this.#concludeStopped();
+        const holder = this.#context.shards.filesHolder(jobOf(this.#id));
         const { outputs, errors } = await storeOutputs(outcome.outputs, blobs, holder, -1);
         const { missing, ...result } = outcome.result;
         const stored = outputs.flatMap((file) => ("blob" in file ? [file] : []));
         const unstored = [...errors].map(([path, error]) => ({ path, error }));
-        return await this.#finish({
-          state: "done",
-          result: { ...result, files: [...stored, ...missing, ...unstored] },
-          outputs: [],
-        });
+        const files = [...stored, ...missing, ...unstored];
+        return await this.#finish({ state: "part over", result: { ...result, files }, event: outcome.event });
       }
       case "merged": {
         const holder = store.holderOf(this.#id);
@@ -269,7 +264,7 @@ export class Attempt {
   }
 
   async #tellIfWatched(): Promise<void> {
-    const isWatched = await this.#context.events.isWatched(this.#id).catch(() => false);
+    const isWatched = await this.#context.events.isWatched(jobOf(this.#id)).catch(() => false);
     if (isWatched) this.#watched.abort();
   }
 }

@@ -36,6 +36,6 @@ if state ~= "running" or holder ~= token then
   keep(job)
   tellWatchers(job, id, newsChannel)
 end
-local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt", "watched")
+local claimed = redis.call("HMGET", job, "request", "attempt", "createdAt")
 local phase = isDivided and "divided" or "whole"
-return { "claimed", claimed[1], claimed[2], claimed[3], startedAt, claimed[4] and "watched" or "", phase }
+return { "claimed", claimed[1], claimed[2], claimed[3], startedAt, isWatched(job) and "watched" or "", phase }

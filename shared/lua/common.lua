@@ -1,9 +1,11 @@
 -- Put before every other script of this folder.
 --
 -- A job's record is a hash: id, kind, state, request, createdAt, startedAt, finishedAt, attempt, token, worker,
--- cancelRequested, watched, result, error, idempotencyKey; of a job that is divided also parts (how many), plan and
--- cancelChannel; and of a part parent (the key of the job), beside the same as of a job; and told, what of either was told
--- last. Keys that a script takes from a record rather than from KEYS carry the same hash tag, so they live on the same node.
+-- cancelRequested, watched, result, error, idempotencyKey; of a job that is divided also parts (how many), plan,
+-- cancelChannel, and who holds the files of its parts by which keys (filesHolder, blobHolds, heldFiles); and of a part
+-- parent (the key of the job) and event (how it stands, for those who watch the job: as it waits, and as it has ended),
+-- beside the same as of a job; and told, what of either was told last. Keys that a script takes from a record rather than
+-- from KEYS carry the same hash tag, so they live on the same node.
 
 -- One clock for all machines: Redis's own, in milliseconds with three decimals.
 local function now()
@@ -53,13 +55,36 @@ local function takenOf(job)
   return job .. ":taken"
 end
 
+-- Whether somebody watches a job. What a part does is for those who watch its job.
+local function isWatched(job)
+  return redis.call("HEXISTS", redis.call("HGET", job, "parent") or job, "watched") == 1
+end
+
+-- What an event has in a stream, from arguments: name, offset, data, and the part of the job that it is of, if it has one.
+local function eventFields(arguments, index)
+  local name, offset, data, source = unpack(arguments, index, index + 3)
+  if source == "" then
+    return "name", name, "offset", offset, "data", data
+  end
+  return "name", name, "offset", offset, "data", data, "source", source
+end
+
 -- Appends an event to those of a job, behind whatever is there: several may tell of it.
-local function tell(job, events, name, data)
+local function tell(job, ...)
+  local events = eventsOf(job)
   local attempt = redis.call("HGET", job, "attempt")
   local last = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1]
   local lastAttempt, lastSequence = string.match(last and last[1] or "0-0", "^(%d+)-(%d+)$")
   local sequence = lastAttempt == attempt and tonumber(lastSequence) + 1 or 1
-  redis.call("XADD", events, string.format("%s-%d", attempt, sequence), "name", name, "offset", 0, "data", data)
+  redis.call("XADD", events, string.format("%s-%d", attempt, sequence), ...)
+end
+
+-- Tells what became of a part last, as its record has it.
+local function tellOfPart(job, part)
+  local event = redis.call("HGET", part, "event")
+  if event then
+    tell(job, "name", "shard", "offset", 0, "data", event)
+  end
 end
 
 local settle
@@ -79,15 +104,30 @@ local function stopParts(job, id, sets, channel, ttlSeconds, exceptId)
   end
 end
 
+-- A job is over that was divided: the files of its parts are held as long as its record is kept, and not until whoever
+-- put them there thought that it would be over at last.
+local function boundFiles(job, ttlSeconds)
+  local record = redis.call("HMGET", job, "blobHolds", "heldFiles", "filesHolder")
+  if not record[1] then
+    return
+  end
+  local expiresAt = math.floor(now() + ttlSeconds * 1000)
+  for _, hex in ipairs(redis.call("HKEYS", record[2])) do
+    redis.call("ZADD", record[1], "XX", "LT", expiresAt, record[3] .. " " .. hex)
+  end
+end
+
 -- What is kept of a finished job for a while. A part is kept as long as its job is not finished.
 local function expire(job, ttlSeconds)
   local parent = redis.call("HGET", job, "parent")
   local parentState = parent and redis.call("HGET", parent, "state")
   if parentState and not isFinished(parentState) then
     redis.call("PERSIST", job)
-  else
-    redis.call("EXPIRE", job, ttlSeconds)
+    return
   end
+  redis.call("EXPIRE", job, ttlSeconds)
+  -- What a part leaves that ends after its job is not of more use.
+  boundFiles(parentState and parent or job, ttlSeconds)
 end
 
 -- Ends a job for good, and its parts. Its request is not needed any more and may be megabytes.

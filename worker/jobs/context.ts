@@ -7,7 +7,7 @@ import type { JudgeResult } from "../../shared/judge-result.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Presets } from "../../shared/presets.ts";
 import type { PartFile, ShardPartRequest, ShardPartResult } from "../../shared/shard-part.ts";
-import type { ShardResult } from "../../shared/shard-result.ts";
+import type { ShardEvent, ShardResult } from "../../shared/shard-result.ts";
 import type { ShardStore } from "../../shared/shard-store.ts";
 import type { Volumes } from "../../shared/volumes.ts";
 import type { OutputWatch } from "../container/output-watch.ts";
@@ -97,7 +97,13 @@ export type JobOutcome =
   | { readonly kind: "judged"; readonly result: JudgeResult }
   /** The job has been divided; it is to be put together when these are over. */
   | { readonly kind: "divided"; readonly parts: readonly ShardPartRequest[] }
-  | { readonly kind: "part done"; readonly result: PartOutcome; readonly outputs: readonly ReturnedFile[] }
+  /** `event` is the last of the part, and says whether it was stopped. */
+  | {
+      readonly kind: "part over";
+      readonly result: PartOutcome;
+      readonly outputs: readonly ReturnedFile[];
+      readonly event: ShardEvent;
+    }
   | {
       readonly kind: "merged";
       readonly result: ShardResult;

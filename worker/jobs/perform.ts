@@ -21,9 +21,9 @@ export async function performJob(
     case "judge":
       return await inSlot(context, signal, (slot) => performJudge(request, attempt, slot, context, signal));
     case "shard":
-      return await inSlot(context, signal, (slot) => performShard(request, attempt, slot, context, signal));
+      return await performShard(request, attempt, context, signal);
     case "shard-part":
-      return await inSlot(context, signal, (slot) => performShardPart(request, attempt, slot, context, signal));
+      return await performShardPart(request, attempt, context, signal);
     default:
       return request satisfies never;
   }

@@ -5,12 +5,13 @@
  *                                             │                                              ▲
  *                                             └─▶ shard 1 │ shard 2 │ … on other slots ──────┘
  *
- * The job is claimed twice by one attempt: the slot is given back while its parts run. What is between lies in Redis, the
- * plan in the record of the job, and a record for each part; so whoever dies in between, the next attempt goes on there.
+ * The job is claimed twice by one attempt, and has a slot only while it sets up and discovers. What is between lies in
+ * Redis, the plan in the record of the job, and a record for each part; so whoever dies in between, the next attempt goes
+ * on there.
  */
 import { isOver, type ShardPartRequest } from "../../shared/shard-part.ts";
 import type { ShardRequest } from "../../shared/shard-request.ts";
-import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "./context.ts";
+import type { AttemptFacts, JobContext, JobOutcome } from "./context.ts";
 import { divide } from "./shard/divide.ts";
 import { mergeParts } from "./shard/merge.ts";
 import { eventOf, partsOf } from "./shard/parts.ts";
@@ -18,7 +19,6 @@ import { eventOf, partsOf } from "./shard/parts.ts";
 export async function performShard(
   request: ShardRequest,
   attempt: AttemptFacts,
-  slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
@@ -26,7 +26,7 @@ export async function performShard(
   const { job, token } = attempt;
   let plan = await shards.plan(job);
   if (plan === undefined) {
-    const divided = await divide(request, attempt, slot, context, signal);
+    const divided = await divide(request, attempt, context, signal);
     if (divided.kind !== "planned") return divided;
     plan = divided.plan;
   } else {
@@ -34,6 +34,8 @@ export async function performShard(
     if (standings.every(isOver)) return await mergeParts(request, plan, standings, attempt, context, signal);
   }
   const parts = partsOf(job, request, plan);
+  // What was told before stands before what is told of the parts.
+  await attempt.progress.flush();
   await shards.fanOut(
     { id: job, token },
     plan,

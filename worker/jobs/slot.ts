@@ -1,11 +1,11 @@
-import type { ContainerRunner, JobContext, JobOutcome } from "./context.ts";
+import type { ContainerRunner, JobContext } from "./context.ts";
 
 /** Does something in a slot of the worker's, as soon as there is one. `canceled`: `signal` came first. */
-export async function inSlot(
+export async function inSlot<Result>(
   { slots }: Pick<JobContext, "slots">,
   signal: AbortSignal,
-  work: (slot: ContainerRunner) => Promise<JobOutcome>,
-): Promise<JobOutcome> {
+  work: (slot: ContainerRunner) => Promise<Result>,
+): Promise<Result | { readonly kind: "canceled" }> {
   let acquired: Awaited<ReturnType<typeof slots.acquire>>;
   try {
     acquired = await slots.acquire(signal);

@@ -128,8 +128,10 @@ class Follower {
     // It was started again after we looked how it stands.
     if (attempt !== this.#position.attempt) yield this.#tellAttempt("running", attempt);
     this.#position = { ...this.#position, sequence };
-    if (isOutput(event)) yield* this.#tellOutput(event.name, event.offset, event.bytes);
-    else yield this.#event(name, event.data);
+    if (!isOutput(event)) yield this.#event(name, event.data);
+    else if (event.source === undefined) yield* this.#tellOutput(event.name, event.offset, event.bytes);
+    // No result has it: it is told as it came.
+    else yield this.#event(name, outputData(event.offset, event.bytes, event.source));
   }
 
   /** Tells what the reader does not have yet. Behind a gap nothing is told: the result has it. */

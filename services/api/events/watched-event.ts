@@ -4,8 +4,14 @@ import { encodeContent } from "../../../shared/content.ts";
 import type { Job } from "../../../shared/job.ts";
 import { jobIdSchema, jobStates } from "../../../shared/job.ts";
 import { caseEventSchema } from "../../../shared/judge-result.ts";
-import { shardEventSchema } from "../../../shared/shard-result.ts";
-import { outputStreams, progressNames, type OutputStreamName, type ProgressEvent } from "../../../shared/job-events.ts";
+import { phaseEventSchema, shardEventSchema, shardPhases } from "../../../shared/shard-result.ts";
+import {
+  type OutputSource,
+  type OutputStreamName,
+  outputStreams,
+  type ProgressEvent,
+  progressNames,
+} from "../../../shared/job-events.ts";
 
 /** One event; `data` is put into JSON. */
 export interface WatchedEvent {
@@ -27,6 +33,8 @@ const outputSchema = z
     offset: z.int().min(0).meta({ description: "bytes of this stream before these" }),
     content: z.string(),
     encoding: z.enum(["utf8", "base64"]).meta({ description: "base64 when the bytes are no valid UTF-8" }),
+    shard: z.int().min(1).optional().meta({ description: "the shard that prints it, of a job that has some" }),
+    phase: z.enum(shardPhases).optional().meta({ description: "what prints it before there are shards" }),
   })
   .meta({
     id: "OutputEvent",
@@ -38,6 +46,7 @@ export const eventDataSchema = z.union([
   stateSchema,
   outputSchema,
   caseEventSchema,
+  phaseEventSchema,
   shardEventSchema,
   z.looseObject({}).meta({ description: "data of the event `result`" }),
 ]);
@@ -46,14 +55,15 @@ export const eventsDescription = [
   "Server-sent events, from the beginning, or from behind the Last-Event-ID:",
   "",
   "- `state`: the job is queued, or an attempt at it has begun; another attempt writes its output anew",
-  "- `stdout`, `stderr`: what the program wrote, as it writes it; the same bytes as in the result",
+  "- `stdout`, `stderr`: what the program wrote, as it writes it; the same bytes as in the result. With `shard` or `phase`, " +
+    "what this part of a job prints while it is watched, up to a mebibyte of each stream",
   `- ${progressNames.map((name) => `\`${name}\``).join(", ")}: how far a job of many parts is`,
   "- `result`: the finished job, without the content of stdout and stderr; nothing follows",
 ].join("\n");
 
-/** The data of a piece of output. */
-export function outputData(offset: number, bytes: Uint8Array): z.infer<typeof outputSchema> {
-  return { offset, ...encodeContent(bytes) };
+/** The data of a piece of output. @param source the part of the job that has printed it; none for the job itself */
+export function outputData(offset: number, bytes: Uint8Array, source?: OutputSource): z.infer<typeof outputSchema> {
+  return { ...source, offset, ...encodeContent(bytes) };
 }
 
 /** A finished job without what its reader has had already, piece by piece. */

@@ -50,15 +50,6 @@ describe("a suite that is discovered", () => {
     ]);
   });
 
-  it("has nothing in it where a test runner says so by its exit code", async () => {
-    // As pytest does with --collect-only -q.
-    const none = "import sys; print(); print('no tests collected in 0.01s'); sys.exit(5)";
-    const result = await bench.result({ ...suite, discover: python(none) });
-    expect(result).toMatchObject({ outcome: "no_items", discovery: { exitCode: 5, ignoredLines: 1 } });
-    const some = "import sys; print('tests/test_a.py'); sys.exit(5)";
-    expect(await bench.result({ ...suite, discover: python(some) })).toMatchObject({ outcome: "discovery_failed" });
-  });
-
   it("has a clear outcome when the discovery fails", async () => {
     const discover = python("import sys; print('a'); print('no such module', file=sys.stderr); sys.exit(2)");
     const result = await bench.result({ ...suite, discover });

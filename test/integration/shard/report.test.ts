@@ -50,26 +50,6 @@ for i in sys.argv[1:]:
     expect(result).toMatchObject({ outcome: "passed", counts: { tests: 2 } });
   });
 
-  it("is not left out for other files that the shard returns, however many there are of both", async () => {
-    const program = `import os, sys
-os.makedirs("reports"), os.makedirs("coverage")
-for i in sys.argv[1:]:
-    open(f"coverage/{i}.xml", "w").write("x")
-    open(f"reports/{i}.xml", "w").write(f'<testsuite><testcase classname="t" name="{i}"/></testsuite>')`;
-    const items = Array.from({ length: 300 }, (_, index) => `item-${index}`);
-    const result = await bench.result({
-      items,
-      shards: 1,
-      outputs: ["coverage/*"],
-      reportFiles: ["reports/*.xml"],
-      command: python(program).concat("{items}"),
-    });
-    expect(result).toMatchObject({ outcome: "passed", counts: { tests: 300, lost: 0 } });
-    const returned = result.shards[0]?.outputs.filter((output) => "sha256" in output).map(({ path }) => path);
-    expect(returned).toHaveLength(256);
-    expect(returned?.every((path) => path.startsWith("shard-1/coverage/"))).toBe(true);
-  });
-
   it("is answered for with what a client can do about it", async () => {
     const { id } = await bench.api.accept({ image: "python", command: ["true"] });
     expect((await bench.api.fetch(`/v1/jobs/${id}/report.xml`)).status).toBe(404);

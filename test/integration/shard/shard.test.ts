@@ -1,7 +1,7 @@
-/** Shards as containers: what they know, what they return, how they end; and who watches them. */
+/** Shards as containers: what they know, what they return, and how they end. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { python, resultOf, ShardBench } from "./client.ts";
-import { REPORT_ITEMS, suite } from "./suite.ts";
+import { REPORT_ITEMS } from "./suite.ts";
 
 let bench: ShardBench;
 beforeAll(async () => void (bench = await ShardBench.openWithWorker()));
@@ -98,24 +98,5 @@ time.sleep(60)`;
       counts: { passed: 1 },
       shards: [{ runs: [{ outcome: "wall_limit" }] }],
     });
-  });
-});
-
-describe("who watches a sharded suite", () => {
-  it("is told of each shard when it is queued, begins, goes on and ends", async () => {
-    const { id } = await bench.api.accept({ kind: "shard", image: "python", ...suite });
-    const told = new Map<number, string[]>();
-    for await (const { shard, state, counts } of bench.shardEvents(id)) {
-      told.set(shard, [...(told.get(shard) ?? []), `${state} ${counts.tests}`]);
-    }
-    const story = ["queued 0", "running 0", "running 2", "done 2"];
-    expect(Object.fromEntries(told)).toEqual({ 1: story, 2: story, 3: story });
-  });
-
-  it("is told the same when the job has ended", async () => {
-    const { id } = await bench.run(suite);
-    const names: string[] = [];
-    for await (const { name } of bench.events(id)) names.push(name);
-    expect(names).toEqual(["state", ...Array.from({ length: 12 }, () => "shard"), "result"]);
   });
 });

@@ -1,6 +1,11 @@
 /** The shared state of divided jobs: attempts and their parts, played by hand. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BlobLedger } from "../../../shared/blobs/ledger.ts";
+import type { Digest } from "../../../shared/digest.ts";
+import { JobEvents, type NumberedEvent, type OutputSource } from "../../../shared/job-events.ts";
+import type { Ending } from "../../../shared/job-store.ts";
+import type { ShardEvent } from "../../../shared/shard-result.ts";
 import { partId, type ShardPartRequest, type ShardPlan, type ShardWork } from "../../../shared/shard-part.ts";
 import { ShardStore, type Holding } from "../../../shared/shard-store.ts";
 import { eventOf } from "../../../worker/jobs/shard/parts.ts";
@@ -9,9 +14,11 @@ import { openStore, QUEUE, type StoreBench } from "./store.ts";
 
 let bench: StoreBench;
 let shards: ShardStore;
+let events: JobEvents;
 
 beforeAll(async () => {
   bench = await openStore();
+  events = new JobEvents({ redis: bench.redis, queue: QUEUE });
   shards = new ShardStore({
     redis: bench.redis,
     queue: QUEUE,
@@ -83,12 +90,6 @@ async function statesOf({ id }: Holding): Promise<string[]> {
   return (await shards.standings(id, 2)).map(({ state }) => state);
 }
 
-const done = {
-  state: "done",
-  outputs: [],
-  result: { worker: "w", runs: [], items: 0, wallTimeMs: 0, endings: [], files: [] },
-} as unknown as Parameters<StoreBench["store"]["finish"]>[2];
-
 describe("a job that is divided", () => {
   test("is continued by the same attempt, whoever claims it", async () => {
     const { job } = await divided();
@@ -132,7 +133,7 @@ describe("a job that is divided", () => {
     expect(await bench.store.cancel(job.id)).toBe("canceled");
     expect(await statesOf(job)).toEqual(["running", "canceled"]);
     expect(await bench.store.isCancelRequested(part.id)).toBe(true);
-    expect(await bench.store.finish(part.id, part.token, done)).toBe("stored");
+    expect(await bench.store.finish(part.id, part.token, over(first, "done"))).toBe("stored");
     expect(await statesOf(job)).toEqual(["canceled", "canceled"]);
   });
 
@@ -148,7 +149,7 @@ describe("a job that is divided", () => {
     const { job, parts } = await divided([["a"]]);
     for (const part of parts) {
       const { id, token } = await begun(part);
-      await bench.store.finish(id, token, done);
+      await bench.store.finish(id, token, over(part, "done"));
     }
     const keyOf = (shard: number) => bench.store.keys.job(partId(job.id, shard));
     expect(await bench.redis.ttl(keyOf(1))).toBe(-1);
@@ -159,6 +160,29 @@ describe("a job that is divided", () => {
     for (const key of left.filter((name) => !name.includes(":jobs:"))) {
       expect(await bench.redis.ttl(key), key).toBeGreaterThan(0);
     }
+  });
+
+  test("holds the files of its parts as long as its own record, whoever comes last", async () => {
+    const ledger = new BlobLedger(bench.redis, QUEUE);
+    const digest = (character: string): Digest => `sha256:${character.repeat(64)}`;
+    const heldFor = async (holder: string, character: string): Promise<number> =>
+      Number(await bench.redis.zscore(bench.store.keys.blobHolds, `${holder} ${character.repeat(64)}`)) - Date.now();
+    const { job, parts } = await divided();
+    const [first, second] = parts;
+    if (first === undefined || second === undefined) throw new Error("no parts");
+    const holder = shards.filesHolder(job.id);
+    const [one, two] = [await begun(first), await begun(second)];
+    await ledger.hold(digest("a"), 10, holder);
+    await bench.store.finish(one.id, one.token, over(first, "done"));
+    expect(await heldFor(holder.name, "a")).toBeGreaterThan(3600_000);
+    await bench.store.cancel(job.id);
+    const recordMs = await bench.redis.pttl(bench.store.keys.job(job.id));
+    expect(await heldFor(holder.name, "a")).toBeLessThanOrEqual(recordMs + 5000);
+    // One that did not know yet.
+    await ledger.hold(digest("b"), 10, holder);
+    await bench.store.finish(two.id, two.token, over(second, "canceled"));
+    expect(await heldFor(holder.name, "b")).toBeLessThanOrEqual(recordMs + 5000);
+    expect(await heldFor(holder.name, "b")).toBeGreaterThan(recordMs - 5000);
   });
 
   test("leaves nothing in the depth of the queue when it is over", async () => {
@@ -214,42 +238,125 @@ describe("batches", () => {
 });
 
 describe("what is told of a part", () => {
-  test("is told once, though it is sent again when a connection breaks before the reply", async () => {
-    const insistent = new ShardStore({
-      redis: bench.redis,
-      queue: QUEUE,
-      resultTtlSeconds: 60,
-      layerTtlSeconds: 60,
-      insist: async (call) => {
-        await call();
-        return await call();
-      },
-    });
-    const { job, parts } = await divided();
-    const [part] = parts;
-    if (part === undefined) throw new Error("no parts");
-    const holding = await begun(part);
-    for (const items of [1, 2]) await insistent.tell(holding, job.id, { ...eventOf(part), state: "running", items });
-    const entries = await bench.redis.xrange(bench.store.keys.jobEvents(job.id), "-", "+");
-    const told = entries.map(([, fields]) => JSON.parse(fields[5] ?? "") as { state: string; items: number });
-    expect(told.filter(({ state }) => state === "running").map(({ items }) => items)).toEqual([1, 2]);
+  const state = (part: ShardPartRequest, parts: Partial<ShardEvent>, sequence = 1): NumberedEvent => ({
+    attempt: 1,
+    sequence,
+    name: "shard",
+    data: { ...eventOf(part), ...parts },
   });
 
-  test("stands in the stream of its job, in one order, whoever tells it", async () => {
+  /** All that stands in the stream of a job. */
+  async function toldOf({ id }: Holding): Promise<string[]> {
+    const told = await events.read(id, { attempt: 0, sequence: 0 }, 100);
+    return told.map((event) =>
+      "bytes" in event
+        ? `${event.name} ${Buffer.from(event.bytes).toString()}`
+        : `${String(event.data["shard"])} ${String(event.data["state"])}`,
+    );
+  }
+
+  /** A divided job with two parts, and whoever runs them. */
+  async function begunBoth() {
     const { job, parts } = await divided();
     const [one, two] = await Promise.all(parts.map(begun));
     const [first, second] = parts;
     if (one === undefined || two === undefined || first === undefined || second === undefined)
       throw new Error("no parts");
-    await shards.tell(one, job.id, { ...eventOf(first), state: "running" });
-    await shards.tell(two, job.id, { ...eventOf(second), state: "running" });
-    await shards.tell({ ...one, token: "stale" }, job.id, { ...eventOf(first), state: "done" });
-    const entries = await bench.redis.xrange(bench.store.keys.jobEvents(job.id), "-", "+");
-    expect(entries.map(([id, fields]) => [id, JSON.parse(fields[5] ?? "").state])).toEqual([
-      ["1-1", "queued"],
-      ["1-2", "queued"],
-      ["1-3", "running"],
-      ["1-4", "running"],
+    return { job, parts: [first, second] as const, holdings: [one, two] as const };
+  }
+
+  test("is written nowhere while nobody watches", async () => {
+    const { job, parts, holdings } = await begunBoth();
+    expect(await events.tell(job.id, holdings[0], [state(parts[0], { state: "running" })])).toBe("appended");
+    await bench.store.finish(holdings[0].id, holdings[0].token, over(parts[0], "done"));
+    expect(await bench.redis.exists(bench.store.keys.jobEvents(job.id))).toBe(0);
+  });
+
+  test("is told to who comes later: what waits and what is done from the records, the rest by who runs it", async () => {
+    const { job, parts, holdings } = await begunBoth();
+    await bench.store.finish(holdings[0].id, holdings[0].token, over(parts[0], "done"));
+    expect(await bench.store.claim(holdings[1].id, { worker: "w", token: "t" })).toMatchObject({ watched: false });
+    await events.watch(job.id);
+    expect(await bench.store.claim(holdings[1].id, { worker: "w", token: "u" })).toMatchObject({ watched: true });
+    expect(await toldOf(job)).toEqual(["1 done"]);
+    const waiting = await divided();
+    await events.watch(waiting.job.id);
+    await events.watch(waiting.job.id);
+    expect(await toldOf(waiting.job)).toEqual(["1 queued", "2 queued"]);
+  });
+
+  test("stands in the stream of its job, in one order, whoever tells it", async () => {
+    const job = await claimed();
+    await events.watch(job.id);
+    await events.tell(job.id, job, [output(1, "set up", { phase: "setup" })]);
+    const parts = [partRequest(job.id, 1, { kind: "whole" }), partRequest(job.id, 2, { kind: "whole" })] as const;
+    await fanOut(job, parts);
+    for (const { shard } of parts) await bench.store.confirm(partId(job.id, shard));
+    await bench.store.suspend(job.id, job.token);
+    const [one, two] = [await begun(parts[0]), await begun(parts[1])];
+    await events.tell(job.id, one, [state(parts[0], { state: "running" }), output(2, "hello", { shard: 1 })]);
+    await events.tell(job.id, two, [state(parts[1], { state: "running" })]);
+    expect(await events.tell(job.id, { ...one, token: "stale" }, [state(parts[0], { state: "done" })])).toBe("lost");
+    await bench.store.finish(one.id, one.token, over(parts[0], "done"));
+    expect(await bench.store.finish(one.id, one.token, over(parts[0], "done"))).toBe("stored");
+    expect(await toldOf(job)).toEqual([
+      "stdout set up",
+      "1 queued",
+      "2 queued",
+      "1 running",
+      "stdout hello",
+      "2 running",
+      "1 done",
     ]);
+    const [first] = await events.read(job.id, { attempt: 0, sequence: 0 }, 1);
+    expect(first).toMatchObject({ attempt: 1, sequence: 1, source: { phase: "setup" } });
+  });
+
+  test("is told once, though it is sent again when a connection breaks before the reply", async () => {
+    const { job, parts, holdings } = await begunBoth();
+    await events.watch(job.id);
+    for (const sequence of [1, 1, 2, 2]) {
+      await events.tell(job.id, holdings[0], [state(parts[0], { state: "running", items: sequence }, sequence)]);
+    }
+    expect(await toldOf(job)).toEqual(["1 running", "1 running"]);
   });
 });
+
+describe("a part that is stopped because another one has a failure", () => {
+  test("brings what it had done, and is canceled", async () => {
+    const { job, parts } = await divided();
+    const [first, second] = parts;
+    if (first === undefined || second === undefined) throw new Error("no parts");
+    const [one, two] = [await begun(first), await begun(second)];
+    await shards.stopOthers(one, job.id);
+    expect(await bench.store.isCancelRequested(two.id)).toBe(true);
+    expect(await bench.store.finish(two.id, two.token, over(second, "canceled"))).toBe("stored");
+    expect((await shards.standings(job.id, 2))[1]).toMatchObject({ state: "canceled", result: { worker: "w" } });
+  });
+
+  test("is done when it was faster, and brings nothing when its job is canceled, too", async () => {
+    const { job, parts } = await divided();
+    const [first, second] = parts;
+    if (first === undefined || second === undefined) throw new Error("no parts");
+    const [one, two] = [await begun(first), await begun(second)];
+    await shards.stopOthers(one, job.id);
+    await bench.store.finish(two.id, two.token, over(second, "done"));
+    expect((await shards.standings(job.id, 2))[1]).toMatchObject({ state: "done", result: { worker: "w" } });
+    await bench.store.cancel(job.id);
+    await bench.store.finish(one.id, one.token, over(first, "canceled"));
+    expect((await shards.standings(job.id, 2))[0]).toMatchObject({ state: "canceled", result: null });
+  });
+});
+
+const partResult = { worker: "w", runs: [], items: 0, wallTimeMs: 0, endings: [], files: [] };
+
+/** How an attempt at a part ends. */
+function over(part: ShardPartRequest, state: "done" | "canceled"): Ending {
+  const nothing = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
+  const result = { ...partResult, stdout: nothing, stderr: nothing };
+  return { state: "part over", result, event: { ...eventOf(part), state } };
+}
+
+function output(sequence: number, text: string, source: OutputSource): NumberedEvent {
+  return { attempt: 1, sequence, name: "stdout", offset: 0, bytes: Buffer.from(text), source };
+}

@@ -136,7 +136,7 @@ describe("a job whose image is being pulled", () => {
     registry = await startRegistry();
     proxy = await startProxy(registry.host);
     images = await JobImages.open(registry.host);
-    for (const name of ["runs", "waits", "fails", "moves"])
+    for (const name of ["runs", "shards", "waits", "fails", "moves"])
       await images.publish(`${name}:1`, 'ENTRYPOINT ["echo"]\nCMD ["slow"]\nCOPY mark /', { mark: name });
   });
 
@@ -191,6 +191,28 @@ describe("a job whose image is being pulled", () => {
     expect(done).toMatchObject({ state: "done", attempt: 1 });
     expect(outputOf(done)).toBe("slow\n");
     expect(done.result?.timings.pullMs).toBeGreaterThan(0);
+    expect(client.reportsOf(slow)).toBe(1);
+  });
+
+  it("takes no slot, of a sharded suite either", async () => {
+    await using _worker = await startPulling();
+    expect(outputOf(await client.run(inBase("echo there")))).toBe("there\n");
+    const held = hold();
+    const slow = await client.post({
+      kind: "shard",
+      image: `${proxy.host}/shards:1`,
+      items: ["a", "b"],
+      shards: 2,
+      command: ["bash", "-c", `echo "<testsuite><testcase name='$0'/></testsuite>" > /out/junit.xml`, "{items}"],
+    });
+    const release = await held;
+    for (const word of ["one", "two"]) expect(outputOf(await client.run(inBase(`echo ${word}`)))).toBe(`${word}\n`);
+    release();
+    await expect.poll(async () => (await client.store.get(slow))?.state, { timeout: 20_000 }).toBe("done");
+    expect(await client.store.get(slow)).toMatchObject({
+      attempt: 1,
+      result: { outcome: "passed", counts: { tests: 2 } },
+    });
     expect(client.reportsOf(slow)).toBe(1);
   });
 

@@ -1,21 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { LongshoreError } from "../../../shared/errors.ts";
-import type { JobEvents, NumberedEvent } from "../../../shared/job-events.ts";
+import type { NumberedEvent } from "../../../shared/job-events.ts";
 import { AttemptEvents } from "../../../worker/attempt-events.ts";
 
 /** An attempt whose events go to a list, by way of `append`. */
 function open(append: (batch: readonly NumberedEvent[]) => Promise<"appended" | "lost">) {
   const wanted = new AbortController();
   const onFailure = vi.fn<(error: Error) => void>();
-  const store: Pick<JobEvents, "append"> = { append: async (_id, _attempt, batch) => await append(batch) };
-  const events = new AttemptEvents({
-    events: store,
-    job: "job",
-    attempt: 3,
-    token: "token",
-    wanted: wanted.signal,
-    onFailure,
-  });
+  const events = new AttemptEvents({ append, attempt: 3, wanted: wanted.signal, onFailure });
   const write = (text: string | Buffer, stream: "stdout" | "stderr" = "stdout") =>
     events.output.onOutput({ stream, bytes: Buffer.from(text) });
   return { events, write, want: () => wanted.abort(), onFailure };
@@ -69,6 +61,48 @@ describe("events of an attempt", () => {
       ["ä", 0],
       ["€", 2],
       ["😀", 5],
+    ]);
+  });
+
+  it("of parts of the job say whose they are, and each counts its own bytes, from one program to the next", async () => {
+    const { events, want, list } = openList();
+    want();
+    const show = (source: { shard: number } | { phase: "setup" }, pieces: readonly (string | Buffer)[]) => {
+      const watch = events.outputOf(source, 100);
+      for (const piece of pieces) watch.onOutput({ stream: "stdout", bytes: Buffer.from(piece) });
+    };
+    show({ phase: "setup" }, ["made"]);
+    // What it began, nobody ends: it belongs to no program after it.
+    show({ shard: 1 }, ["one", Buffer.of(0xc3)]);
+    show({ shard: 2 }, ["other"]);
+    show({ shard: 1 }, [Buffer.of(0xa4), "next"]);
+    await events.close();
+    expect(list.map((event) => ("bytes" in event ? [event.source, event.offset, text(event)] : []))).toEqual([
+      [{ phase: "setup" }, 0, "made"],
+      [{ shard: 1 }, 0, "one"],
+      [{ shard: 2 }, 0, "other"],
+      [{ shard: 1 }, 3, "\uFFFD"],
+      [{ shard: 1 }, 4, "\uFFFD"],
+      [{ shard: 1 }, 5, "next"],
+    ]);
+    expect(list.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it("of parts are told up to a limit, of all programs together, and wait in memory up to it", async () => {
+    const { events, want, list } = openList();
+    for (let program = 0; program < 3; program++) {
+      const watch = events.outputOf({ shard: 1 }, 10);
+      for (const stream of ["stdout", "stderr"] as const) watch.onOutput({ stream, bytes: Buffer.from("1234") });
+    }
+    want();
+    await events.close();
+    expect(list.map((event) => `${event.name} ${text(event)}`)).toEqual([
+      "stdout 1234",
+      "stderr 1234",
+      "stdout 1234",
+      "stderr 1234",
+      "stdout 12",
+      "stderr 12",
     ]);
   });
 

@@ -1,11 +1,13 @@
 /** Finds out what there is to run: by a command of the request that prints it. */
 import type { Discovery } from "../../../shared/shard-result.ts";
 import { shardBounds } from "../../../shared/shard-request-rules.ts";
+import type { OutputWatch } from "../../container/output-watch.ts";
 import type { ContainerSpec, RunResult } from "../../container/spec.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
 import { containerResult, hasSucceeded } from "../result.ts";
 import type { ShardContainers } from "./containers.ts";
+import { shortened } from "./shortened.ts";
 
 /** What a list of items may take, in bytes. */
 const LIST_BYTES = 4 * 1024 * 1024;
@@ -17,15 +19,16 @@ const LIST_BYTES = 4 * 1024 * 1024;
  */
 const NO_TESTS_EXIT_CODE = 5;
 
-/** What of each stream is in the result, in bytes. */
-const KEPT_BYTES = 16 * 1024;
-
 export type Discovered =
   | { readonly kind: "discovered"; readonly items: readonly string[]; readonly discovery: Discovery }
   | { readonly kind: "not discovered"; readonly message: string; readonly discovery: Discovery }
   | UnfinishedOutcome;
 
-/** Runs the command that prints the items. @param spec of a container that has the set-up */
+/**
+ * Runs the command that prints the items.
+ * @param spec of a container that has the set-up
+ * @param output is shown what it prints
+ */
 export async function discover(
   words: readonly string[],
   spec: ContainerSpec,
@@ -33,10 +36,12 @@ export async function discover(
   slot: ContainerRunner,
   context: JobContext,
   signal: AbortSignal,
+  output: OutputWatch,
 ): Promise<Discovered> {
   const [first = "", ...rest] = words;
   const command = { ...spec, command: [first, ...rest], streams: { keptBytes: LIST_BYTES } } as const;
-  const result = await runContainer(command, { stage: "build", language: undefined, image }, slot, context, signal);
+  const labels = { stage: "build", language: undefined, image } as const;
+  const result = await runContainer(command, labels, slot, context, signal, output);
   if (result.kind !== "ended") return result;
   const { items, ignoredLines } = readItems(Buffer.from(result.stdout.content).toString());
   const discovery = { ...containerResult(shortened(result)), ignoredLines };
@@ -71,12 +76,4 @@ function faultOf(result: RunResult, items: readonly string[]): string | undefine
     return `an item is longer than ${shardBounds.itemCharacters} characters: ${long.slice(0, 80)}…`;
   const odd = items.find((item) => item.includes("\0") || !item.isWellFormed());
   return odd === undefined ? undefined : "an item is no text";
-}
-
-function shortened(result: RunResult): RunResult {
-  const shorten = ({ content, truncated }: RunResult["stdout"]): RunResult["stdout"] => ({
-    content: content.subarray(0, KEPT_BYTES),
-    truncated: truncated || content.byteLength > KEPT_BYTES,
-  });
-  return { ...result, stdout: shorten(result.stdout), stderr: shorten(result.stderr) };
 }

@@ -3,75 +3,118 @@ import type { SharedLayer, ShardPlan } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardResult } from "../../../shared/shard-result.ts";
 import type { AttemptFacts, ContainerRunner, JobContext, JobOutcome } from "../context.ts";
-import { prepareContainers } from "./containers.ts";
+import type { UnfinishedOutcome } from "../container.ts";
+import { inSlot } from "../slot.ts";
+import { prepareContainers, type ShardContainers } from "./containers.ts";
 import { discover } from "./discover.ts";
 import { noCounts, planParts } from "./parts.ts";
+import { Phases } from "./phases.ts";
 import { setUp } from "./setup.ts";
 
 type Divided = { readonly kind: "planned"; readonly plan: ShardPlan } | JobOutcome;
 
-/** Sets up, finds the items and splits them. @returns the result of the job, where there is nothing to be run */
+/**
+ * Sets up, finds the items and splits them. Image and layers are fetched before it has a slot, which it takes for its own
+ * containers only.
+ * @returns the result of the job, where there is nothing to be run
+ */
 export async function divide(
   request: ShardRequest,
-  { queuedMs }: AttemptFacts,
-  slot: ContainerRunner,
+  { queuedMs, progress, onPullBegin }: AttemptFacts,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<Divided> {
   await using leases = new AsyncDisposableStack();
-  const containers = await prepareContainers(request, context, leases, signal);
+  const containers = await prepareContainers(request, { ...context, onPullBegin }, leases, signal);
   if (containers.kind !== "ready") return containers;
   const { image, pullMs } = containers;
-  const clock = new Stopwatch();
-
+  const phases = new Phases(context.worker, progress);
+  const needsSlot = request.setup !== undefined || request.discover !== undefined;
+  const found = needsSlot
+    ? await inSlot(context, signal, (slot) => findItems(request, containers, phases, slot, context, leases, signal))
+    : { kind: "found" as const, ...nothingFound, items: request.items };
+  const timings = { queuedMs, pullMs, setupMs: 0, discoverMs: 0, ...phases.laps };
   const unsharded = (part: Partial<ShardResult> & Pick<ShardResult, "outcome" | "message">): JobOutcome => ({
     kind: "merged",
     outputs: [],
     result: {
       ...emptyResult(request, context),
       image: image.digest,
-      timings: { queuedMs, pullMs, setupMs: 0, discoverMs: 0, shardsMs: 0, mergeMs: 0, ...clock.laps },
+      timings: { ...timings, shardsMs: 0, mergeMs: 0 },
       ...part,
     },
   });
+  switch (found.kind) {
+    case "found":
+      break;
+    case "not found": {
+      const { kind: _, ...part } = found;
+      return unsharded(part);
+    }
+    default:
+      return found;
+  }
+  const { items, setup, setupLayer, discovery } = found;
+  if (items?.length === 0) {
+    const message = request.discover === undefined ? "there are no items" : "no items were discovered";
+    return unsharded({ outcome: "no_items", message, setup, discovery });
+  }
+  const durations = await context.shards.durations(request, items ?? []);
+  const plan = { ...planParts(request, items, durations), image: image.digest, setup, setupLayer, discovery, timings };
+  return { kind: "planned", plan };
+}
 
+type Found =
+  | ({
+      readonly kind: "found";
+      /** Undefined where the command splits by itself. */
+      readonly items: readonly string[] | undefined;
+      readonly setupLayer: SharedLayer | null;
+    } & Pick<ShardPlan, "setup" | "discovery">)
+  | ({ readonly kind: "not found" } & Pick<ShardResult, "outcome" | "message" | "setup" | "discovery">)
+  | UnfinishedOutcome;
+
+const nothingFound = { setup: null, setupLayer: null, discovery: null } as const;
+
+/** Runs what is to be run before the shards. @param leases get the layer of the set-up */
+async function findItems(
+  request: ShardRequest,
+  containers: ShardContainers,
+  phases: Phases,
+  slot: ContainerRunner,
+  context: JobContext,
+  leases: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Found> {
   let { spec } = containers;
   let setup: ShardPlan["setup"] = null;
   let setupLayer: SharedLayer | null = null;
-  if (request.setup !== undefined) {
-    const done = await setUp({ ...request, setup: request.setup }, containers, slot, context, leases, signal);
-    clock.lap("setupMs");
+  const command = request.setup;
+  if (command !== undefined) {
+    const done = await phases.run("setup", (output) =>
+      setUp({ ...request, setup: command }, containers, slot, context, leases, signal, output),
+    );
     if (done.kind === "not set up") {
-      return unsharded({ outcome: "setup_failed", message: done.message, setup: done.result });
+      const { message, result } = done;
+      return { kind: "not found", outcome: "setup_failed", message, setup: result, discovery: null };
     }
     if (done.kind !== "set up") return done;
     setup = done.result;
     setupLayer = done.layer;
     spec = { ...spec, layers: [...spec.layers, { kind: "directory", path: done.path }] };
   }
-
-  let { items } = request;
-  let discovery: ShardPlan["discovery"] = null;
-  if (request.discover !== undefined) {
-    const found = await discover(request.discover, spec, containers, slot, context, signal);
-    clock.lap("discoverMs");
-    if (found.kind === "not discovered") {
-      const { message } = found;
-      return unsharded({ outcome: "discovery_failed", message, setup, discovery: found.discovery });
-    }
-    if (found.kind !== "discovered") return found;
-    items = [...found.items];
-    discovery = found.discovery;
+  const words = request.discover;
+  if (words === undefined) return { kind: "found", items: request.items, setup, setupLayer, discovery: null };
+  const found = await phases.run("discover", (output) =>
+    discover(words, spec, containers, slot, context, signal, output),
+  );
+  if (found.kind === "not discovered") {
+    const { message, discovery } = found;
+    return { kind: "not found", outcome: "discovery_failed", message, setup, discovery };
   }
-  if (items?.length === 0) {
-    const message = request.discover === undefined ? "there are no items" : "no items were discovered";
-    return unsharded({ outcome: "no_items", message, setup, discovery });
-  }
-
-  const durations = await context.shards.durations(request, items ?? []);
-  const timings = { queuedMs, pullMs, setupMs: 0, discoverMs: 0, ...clock.laps };
-  const plan = { ...planParts(request, items, durations), image: image.digest, setup, setupLayer, discovery, timings };
-  return { kind: "planned", plan };
+  if (found.kind !== "discovered") return found;
+  const { items, discovery } = found;
+  return { kind: "found", items, setup, setupLayer, discovery };
 }
 
 /** A result of which no shard knows. */
@@ -93,16 +136,4 @@ function emptyResult(
     report: null,
     worker,
   };
-}
-
-/** Times what comes one after the other, in milliseconds. */
-class Stopwatch {
-  readonly laps: { setupMs?: number; discoverMs?: number } = {};
-  #beganMs = performance.now();
-
-  lap(name: "setupMs" | "discoverMs"): void {
-    const nowMs = performance.now();
-    this.laps[name] = Math.round((nowMs - this.#beganMs) * 1e3) / 1e3;
-    this.#beganMs = nowMs;
-  }
 }

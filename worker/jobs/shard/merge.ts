@@ -1,9 +1,10 @@
 /** The second half of a job of kind `shard`: from what its parts have done to its result. */
 import { join } from "node:path";
-import type { PartStanding, ShardPlan } from "../../../shared/shard-part.ts";
+import type { PartStanding, ShardPartRequest, ShardPlan } from "../../../shared/shard-part.ts";
 import { REPORT_PATH, type ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardReport, ShardResult } from "../../../shared/shard-result.ts";
 import { type AttemptFacts, failed, type JobContext, type JobOutcome } from "../context.ts";
+import type { Progress } from "../progress.ts";
 import { describeFaults, evennessOf, faultsOf, reportOf, round, shardsMs } from "./describe.ts";
 import { eventOf, partsOf } from "./parts.ts";
 import { fetchReports, REPORTS_FILE } from "./part-reports.ts";
@@ -15,7 +16,7 @@ export async function mergeParts(
   request: ShardRequest,
   plan: ShardPlan,
   parts: readonly PartStanding[],
-  { job, token, outputSpool }: AttemptFacts,
+  { job, outputSpool, progress }: AttemptFacts,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
@@ -37,7 +38,7 @@ export async function mergeParts(
   const { counts, countsOfParts, failures, flaky, lost, slowest, itemTimesMs, report } = merged;
   const shards = parts.map((part, index) => reportOf(index, part, plan, reports, countsOfParts));
   await context.shards.remember(request, itemTimesMs);
-  await tellUntold(job, token, request, plan, shards, context);
+  tellUntold(partsOf(job, request, plan), parts, shards, progress);
 
   const faults = faultsOf(parts, reports);
   const isPassed = counts.failed + counts.errored + counts.lost === 0 && faults.length === 0;
@@ -83,22 +84,18 @@ function errorOfAll(parts: readonly PartStanding[]): NonNullable<ShardReport["er
   return errors.every((error) => error !== null) ? (errors[0] ?? undefined) : undefined;
 }
 
-/** A shard that was lost or stopped could not say so itself. */
-async function tellUntold(
-  job: string,
-  token: string,
-  request: ShardRequest,
-  plan: ShardPlan,
+/** A shard that was lost, or stopped before it had begun, could not say so itself. */
+function tellUntold(
+  requests: readonly ShardPartRequest[],
+  parts: readonly PartStanding[],
   shards: readonly ShardReport[],
-  context: JobContext,
-): Promise<void> {
-  for (const part of partsOf(job, request, plan)) {
-    const report = shards[part.shard - 1];
-    if (report === undefined || report.state === "done") continue;
+  progress: Progress,
+): void {
+  for (const [index, request] of requests.entries()) {
+    const [part, report] = [parts[index], shards[index]];
+    if (part === undefined || report === undefined || ("result" in part && part.result !== null)) continue;
     const { state, attempt, worker, items, counts, wallTimeMs } = report;
-    await context.shards.tell({ id: job, token }, job, {
-      ...eventOf(part),
-      ...{ state, attempt, worker, items, counts, wallTimeMs },
-    });
+    const data = { ...eventOf(request), state, attempt, worker, items, counts, wallTimeMs };
+    progress.report({ name: "shard", data });
   }
 }

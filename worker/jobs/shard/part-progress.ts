@@ -1,7 +1,6 @@
 import type { ShardPartRequest } from "../../../shared/shard-part.ts";
 import type { ShardEvent, TestCounts } from "../../../shared/shard-result.ts";
-import type { Holding } from "../../../shared/shard-store.ts";
-import type { JobContext } from "../context.ts";
+import type { Progress } from "../progress.ts";
 import { noCounts } from "./parts.ts";
 import type { PartRun, Runs } from "./part-run.ts";
 
@@ -13,19 +12,12 @@ export class PartProgress {
   #counts: TestCounts = noCounts;
   readonly #part: ShardPartRequest;
   readonly #attempt: Pick<ShardEvent, "worker" | "attempt">;
-  readonly #holding: Holding;
-  readonly #context: JobContext;
+  readonly #progress: Progress;
 
-  constructor(
-    part: ShardPartRequest,
-    attempt: Pick<ShardEvent, "worker" | "attempt">,
-    holding: Holding,
-    context: JobContext,
-  ) {
+  constructor(part: ShardPartRequest, attempt: Pick<ShardEvent, "worker" | "attempt">, progress: Progress) {
     this.#part = part;
     this.#attempt = attempt;
-    this.#holding = holding;
-    this.#context = context;
+    this.#progress = progress;
   }
 
   add(runs: Runs): void {
@@ -35,9 +27,14 @@ export class PartProgress {
     this.#counts = addCounts(this.#counts, (runs.at(-1) ?? runs[0]).reading.merged);
   }
 
-  async tell(state: "running" | "done"): Promise<void> {
-    const { shard, shards, work, job } = this.#part;
-    await this.#context.shards.tell(this.#holding, job, {
+  /** Tells how it stands while it goes on. Its end is told with its result. */
+  tell(): void {
+    this.#progress.report({ name: "shard", data: this.event("running") });
+  }
+
+  event(state: ShardEvent["state"]): ShardEvent {
+    const { shard, shards, work } = this.#part;
+    return {
       shard,
       shards,
       state,
@@ -46,7 +43,7 @@ export class PartProgress {
       itemsTotal: work.kind === "items" ? work.items.length : null,
       counts: this.#counts,
       wallTimeMs: Math.round(this.wallTimeMs),
-    });
+    };
   }
 }
 

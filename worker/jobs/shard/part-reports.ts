@@ -29,7 +29,8 @@ export async function fetchReports(
   const reports: PartReports[] = [];
   let bytesLeft = REPORTS_BYTES_MAX;
   for (const [index, part] of parts.entries()) {
-    const file = part.state === "done" ? part.result?.files.find(({ path }) => path === REPORTS_FILE) : undefined;
+    // One that was stopped may have done something before.
+    const file = "result" in part ? part.result?.files.find(({ path }) => path === REPORTS_FILE) : undefined;
     if (file === undefined) reports.push({ file: undefined, fault: null });
     else if ("error" in file) reports.push({ file: undefined, fault: file.error });
     else if (file.bytes > bytesLeft) {

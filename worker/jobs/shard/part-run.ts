@@ -8,17 +8,19 @@ import type { ContainerSpec, OutputSpool, RunResult } from "../../container/spec
 import type { StoredImage } from "../../images/store.ts";
 import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
+import type { Progress } from "../progress.ts";
 import { hasSucceeded } from "../result.ts";
 import { commandFor, type ShardPlace, variablesFor } from "./command.ts";
 import { readTail } from "./log-tail.ts";
 import { PartFiles } from "./part-files.ts";
+import { KEPT_BYTES, shorten } from "./shortened.ts";
 import { noCounts } from "./parts.ts";
 import { reportReaders } from "./reading/pool.ts";
 import { type ReportRoom, shardRoom } from "./reading/read-reports.ts";
 import type { RunReading } from "./reading/run-task.ts";
 
-/** What of each stream is in the result, in bytes. */
-const KEPT_BYTES = 16 * 1024;
+/** What those are shown who watch, of all shards and of one, in bytes of each stream: it is in Redis. All is in the log. */
+const WATCHED_BYTES = { job: 16 * 1024 * 1024, shard: 1024 * 1024 };
 
 /** Reports of one command: there may be one for each class or file of a suite. */
 const REPORTS_MAX = 10_000;
@@ -46,7 +48,7 @@ export interface PartRunnerOptions {
   readonly spec: ContainerSpec;
   readonly image: StoredImage;
   readonly spool: OutputSpool;
-  readonly slot: ContainerRunner;
+  readonly progress: Progress;
   readonly context: JobContext;
 }
 
@@ -70,13 +72,14 @@ export class PartRunner {
   async run(
     items: readonly string[],
     earlier: readonly PartRun[],
+    slot: ContainerRunner,
     signal: AbortSignal,
   ): Promise<PartRun | UnfinishedOutcome> {
     const { spool, place } = this.#options;
     const origin = { shard: place.shard, run: ++this.#runs };
     await mkdir(spool.directory, { recursive: true, mode: 0o700 });
     const log = join(spool.directory, `log-${origin.run}`);
-    const ended = await this.#execute(items, log, signal);
+    const ended = await this.#execute(items, log, slot, signal);
     if (ended.kind !== "executed") return ended;
     const { result, stdout, loggedBytes } = ended;
     await this.files.addLog(origin, log, loggedBytes);
@@ -94,16 +97,23 @@ export class PartRunner {
       reading,
       record,
       stdout,
-      stderr: encodeOutput(result.stderr),
+      stderr: encodeOutput(shorten(result.stderr)),
     };
   }
 
   /** @param path of a file that gets what the command prints */
-  async #execute(items: readonly string[], path: string, signal: AbortSignal): Promise<Executed | UnfinishedOutcome> {
-    const { image, slot, context } = this.#options;
+  async #execute(
+    items: readonly string[],
+    path: string,
+    slot: ContainerRunner,
+    signal: AbortSignal,
+  ): Promise<Executed | UnfinishedOutcome> {
+    const { image, place, progress, context } = this.#options;
     await using log = await open(path, "wx+", 0o600);
     const spec = this.#specFor(items, log.fd);
-    const result = await runContainer(spec, { stage: "run", language: undefined, image }, slot, context, signal);
+    const output = progress.outputOf({ shard: place.shard }, this.#watchedBytes);
+    const labels = { stage: "run", language: undefined, image } as const;
+    const result = await runContainer(spec, labels, slot, context, signal, output);
     if (result.kind !== "ended") return result;
     const { tail, bytes } = await readTail(log, KEPT_BYTES);
     return { kind: "executed", result, stdout: tail, loggedBytes: bytes };
@@ -138,6 +148,10 @@ export class PartRunner {
     }
   }
 
+  get #watchedBytes(): number {
+    return Math.min(WATCHED_BYTES.shard, Math.floor(WATCHED_BYTES.job / this.#options.place.shards));
+  }
+
   #specFor(items: readonly string[], log: number): ContainerSpec {
     const { request, place, spec, spool } = this.#options;
     const { command, environment, reportFiles, outputs } = request;
@@ -154,7 +168,7 @@ export class PartRunner {
         filesMax: REPORTS_MAX,
         spool: { directory: spool.directory, bytesMax: this.#room.bytes },
       },
-      streams: { stdoutCopy: log, keptBytes: KEPT_BYTES },
+      streams: { stdoutCopy: log, keptBytes: Math.max(KEPT_BYTES, this.#watchedBytes) },
     };
   }
 }

@@ -3,8 +3,8 @@
  *
  *   items, or the next batch ─▶ command ─▶ report ─▶ what failed or is missing, again ─▶ … ─▶ the next batch
  *
- * What it has done is stored when it ends. A worker that is lost takes it along; the next attempt gives the batches back
- * that the lost one had taken, and begins anew.
+ * What it has done is stored when it ends, or is stopped because another shard has a failure. A worker that is lost takes it
+ * along; the next attempt gives the batches back that the lost one had taken, and begins anew.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -15,6 +15,7 @@ import type { ShardRequest } from "../../../shared/shard-request.ts";
 import type { Holding } from "../../../shared/shard-store.ts";
 import { type AttemptFacts, type ContainerRunner, failed, type JobContext, type JobOutcome } from "../context.ts";
 import type { UnfinishedOutcome } from "../container.ts";
+import { inSlot } from "../slot.ts";
 import { fitCommands } from "./command.ts";
 import { prepareContainers } from "./containers.ts";
 import { PartProgress } from "./part-progress.ts";
@@ -27,8 +28,7 @@ const RUNS_MAX = 100;
 
 export async function performShardPart(
   part: ShardPartRequest,
-  { job: id, token, attempt, outputSpool }: AttemptFacts,
-  slot: ContainerRunner,
+  { job: id, token, attempt, outputSpool, progress, onPullBegin }: AttemptFacts,
   context: JobContext,
   signal: AbortSignal,
 ): Promise<JobOutcome> {
@@ -37,11 +37,11 @@ export async function performShardPart(
   if (request === undefined || (await context.shards.begin(holding, part)) === "lost") {
     return failed("internal_error", "the job of this shard is over, or another attempt has it", "pointless");
   }
-  const told = new PartProgress(part, { worker: context.worker, attempt }, holding, context);
-  await told.tell("running");
+  const told = new PartProgress(part, { worker: context.worker, attempt }, progress);
+  told.tell();
 
   await using leases = new AsyncDisposableStack();
-  const containers = await prepareContainers(request, context, leases, signal);
+  const containers = await prepareContainers(request, { ...context, onPullBegin }, leases, signal);
   if (containers.kind !== "ready") return containers;
   const setup = part.setup === null ? undefined : await leaseSetup(part.setup, context, leases, signal);
   if (setup !== undefined && setup.kind !== "leased") return setup;
@@ -50,30 +50,28 @@ export async function performShardPart(
     ...containers.spec,
     layers: setup === undefined ? layers : [...layers, { kind: "directory", path: setup.path } as const],
   };
-  const runner = new PartRunner({
-    request,
-    place: part,
-    spec,
-    image: containers.image,
-    spool: outputSpool,
-    slot,
-    context,
-  });
-
+  const { image } = containers;
+  const options = { request, place: part, spec, image, spool: outputSpool, progress, context };
+  const runner = new PartRunner(options);
   const endings: string[] = [];
-  for await (const items of commandsOf(part, request, holding, context)) {
-    const runs = await runUntilSettled(items, request, runner, signal);
-    if ("kind" in runs) return runs;
-    told.add(runs);
-    const faults = faultsOf(runs);
-    endings.push(...faults);
-    await told.tell("running");
-    const { merged } = (runs.at(-1) ?? runs[0]).reading;
-    if (!request.failFast || merged.failed + merged.errored + merged.lost + faults.length === 0) continue;
-    await context.shards.stopOthers(holding, part.job);
-    break;
-  }
-  await told.tell("done");
+  const ended = await inSlot(context, signal, async (slot) => {
+    for await (const items of commandsOf(part, request, holding, context)) {
+      const runs = await runUntilSettled(items, request, runner, slot, signal);
+      if ("kind" in runs) return runs;
+      told.add(runs);
+      const faults = faultsOf(runs);
+      endings.push(...faults);
+      told.tell();
+      const { merged } = (runs.at(-1) ?? runs[0]).reading;
+      if (!request.failFast || merged.failed + merged.errored + merged.lost + faults.length === 0) continue;
+      await context.shards.stopOthers(holding, part.job);
+      break;
+    }
+    return { kind: "done" } as const;
+  });
+  if (ended.kind === "failed") return ended;
+  // What it has done until it was stopped counts, unless its job is over, too.
+  if (ended.kind === "canceled" && (await context.shards.request(part.job)) === undefined) return ended;
 
   const shown = told.runs.find((run) => !run.hasSucceeded) ?? told.runs.at(-1);
   const nothing = { content: "", encoding: "utf8", bytes: 0, truncated: false } as const;
@@ -83,7 +81,8 @@ export async function performShardPart(
     reports,
   );
   return {
-    kind: "part done",
+    kind: "part over",
+    event: told.event(ended.kind),
     result: {
       worker: context.worker,
       runs: told.runs.slice(0, RUNS_MAX).map(({ run }) => run),
@@ -130,13 +129,14 @@ async function runUntilSettled(
   items: readonly string[],
   { retryFailed }: ShardRequest,
   runner: PartRunner,
+  slot: ContainerRunner,
   signal: AbortSignal,
 ): Promise<Runs | UnfinishedOutcome> {
-  const first = await runner.run(items, [], signal);
+  const first = await runner.run(items, [], slot, signal);
   if (first.kind !== "ran") return first;
   const runs: [PartRun, ...PartRun[]] = [first];
   for (let again = first.reading.repeat; again.length > 0 && runs.length <= retryFailed;) {
-    const next = await runner.run(again, runs, signal);
+    const next = await runner.run(again, runs, slot, signal);
     if (next.kind !== "ran") return next;
     runs.push(next);
     again = next.reading.repeat;

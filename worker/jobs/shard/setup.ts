@@ -8,6 +8,7 @@
 import type { BuildResult } from "../../../shared/job-result.ts";
 import type { SetupResult, SharedLayer } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
+import type { OutputWatch } from "../../container/output-watch.ts";
 import type { RunResult } from "../../container/spec.ts";
 import {
   type BuildLease,
@@ -21,12 +22,13 @@ import { runContainer, type UnfinishedOutcome } from "../container.ts";
 import { type ContainerRunner, failed, type JobContext } from "../context.ts";
 import { containerResult, hasSucceeded } from "../result.ts";
 import type { ShardContainers } from "./containers.ts";
+import { shortened } from "./shortened.ts";
 
 /** Name under which a slot has what the set-up wrote. */
 const LAYER = "setup";
 
-/** What of each stream is in the result, in bytes. */
-const KEPT_BYTES = 16 * 1024;
+/** What is kept of each stream, in bytes: as much as those are shown who watch it. */
+const streams = { keptBytes: 1024 * 1024 };
 
 /** How the set-up ended. */
 export type Setup =
@@ -37,6 +39,7 @@ export type Setup =
 /**
  * Sets up, or finds what doing so has made before.
  * @param leases get the layer
+ * @param output is shown what it prints
  */
 export async function setUp(
   request: ShardRequest & { readonly setup: readonly string[] },
@@ -45,6 +48,7 @@ export async function setUp(
   context: JobContext,
   leases: AsyncDisposableStack,
   signal: AbortSignal,
+  output: OutputWatch,
 ): Promise<Setup> {
   const key = keyOf(request, containers);
   const shared = await findShared(key, context);
@@ -57,14 +61,14 @@ export async function setUp(
     }
     resources.defer(() => slot.release(LAYER));
     const [first = "", ...rest] = request.setup;
-    const streams = { keptBytes: KEPT_BYTES };
     const spec = { ...containers.spec, command: [first, ...rest], keepLayerAs: LAYER, streams } as const;
     const labels = { stage: "build", language: undefined, image: containers.image } as const;
-    const result = await runContainer(spec, labels, slot, context, signal);
-    if (result.kind !== "ended") {
-      attempted.ending = result;
+    const ended = await runContainer(spec, labels, slot, context, signal, output);
+    if (ended.kind !== "ended") {
+      attempted.ending = ended;
       return undefined;
     }
+    const result = shortened(ended);
     attempted.result = result;
     if (!hasSucceeded(result)) return undefined;
     return {
