@@ -1,8 +1,9 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /**
- * Files that mostly wait, for a lock to run out or for a fault to pass, in the order of their time. Whoever begins with
- * them is not left with one of them at the end, when nothing is there any more to do meanwhile.
+ * Files that mostly wait, for a lock to run out or for a fault to pass, in the order of their time, and the one that
+ * computes longest. Whoever begins with them is not left with one of them at the end, when nothing is there any more to
+ * do meanwhile.
  */
 const LONGEST = [
   "faults/faults",
@@ -16,6 +17,7 @@ const LONGEST = [
   "judge/delivery",
   "api/images",
   "images/memory",
+  "fuzz/strangers-input",
 ].map((name) => `/${name}.test.ts`);
 
 /** The order of files: on a fresh checkout, where nobody knows yet how long they take, too. */

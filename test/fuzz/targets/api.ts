@@ -55,7 +55,7 @@ async function openApi(resources: AsyncDisposableStack): Promise<RunningApi> {
 
 export const apiRequests = defineTarget<AnyRequest>({
   name: "requests to every route",
-  runs: 600,
+  runs: 3000,
   values: requests,
   async open(resources): Promise<Check<AnyRequest>> {
     const api = await openApi(resources);
@@ -130,7 +130,7 @@ const rawText = fc
 
 export const rawRequests = defineTarget<string>({
   name: "bytes on a connection to the API",
-  runs: 300,
+  runs: 1500,
   values: rawText,
   async open(resources): Promise<Check<string>> {
     const api = await openApi(resources);

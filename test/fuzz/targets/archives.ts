@@ -7,7 +7,7 @@ import { defineTarget, insistOnRefusal } from "../target.ts";
 
 export const tarArchives = defineTarget({
   name: "tar archives",
-  runs: 2000,
+  runs: 10_000,
   values: fc.record({
     archive: fc.oneof(
       { weight: 9, arbitrary: archives },

@@ -43,7 +43,7 @@ const line = fc.oneof(
 
 export const dockerfiles = defineTarget({
   name: "dockerfiles",
-  runs: 2000,
+  runs: 10_000,
   values: fc.record({
     lines: fc.array(line, { maxLength: 12 }),
     end: fc.constantFrom("\n", "\r\n"),

@@ -31,7 +31,7 @@ const INDEX = {
 
 export const registryDocuments = defineTarget({
   name: "documents of registries",
-  runs: 3000,
+  runs: 15_000,
   values: fc.record({
     text: fc.oneof(
       hostileText,
@@ -54,7 +54,7 @@ export const registryDocuments = defineTarget({
 
 export const imageConfigurations = defineTarget({
   name: "configurations of images",
-  runs: 2000,
+  runs: 10_000,
   values: fc.oneof(
     valuesOf(imageConfig),
     mutationsOf({
@@ -110,7 +110,7 @@ const action = fc.constantFrom(
 
 export const seccompProfiles = defineTarget({
   name: "filters of system calls",
-  runs: 500,
+  runs: 2500,
   values: fc.oneof(
     anyValue,
     fc.record({

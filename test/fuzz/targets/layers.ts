@@ -59,7 +59,7 @@ async function openPlace(resources: AsyncDisposableStack) {
 
 export const layers = defineTarget({
   name: "layers on disk",
-  runs: 150,
+  runs: 750,
   values: fc.record({ archive: archives, compression: compressions }),
   async open(resources) {
     const { unpack } = await openPlace(resources);
@@ -71,7 +71,7 @@ export const layers = defineTarget({
 
 export const inputLayers = defineTarget({
   name: "layers that jobs bring, on disk",
-  runs: 150,
+  runs: 750,
   values: fc.record({ archive: archives, compression: compressions }),
   async open(resources) {
     const { directory, unpack } = await openPlace(resources);

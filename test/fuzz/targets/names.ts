@@ -29,7 +29,7 @@ const references = fc.oneof(
 
 export const imageReferences = defineTarget({
   name: "references of images",
-  runs: 5000,
+  runs: 25_000,
   values: references,
   open: () => (text) => {
     namesOf(text);
@@ -76,7 +76,7 @@ function ownAddress(hostname: string): string | undefined {
 
 export const placesOfRegistries = defineTarget({
   name: "places that a registry sends us to",
-  runs: 5000,
+  runs: 25_000,
   values: places,
   open: () => {
     const endpoint = new Endpoint("registry.example");
@@ -98,7 +98,7 @@ export const placesOfRegistries = defineTarget({
 
 export const challenges = defineTarget({
   name: "challenges of registries",
-  runs: 3000,
+  runs: 15_000,
   values: fc.oneof(
     hostileText,
     fc
@@ -117,7 +117,7 @@ const component = fc.oneof(hostileText, fc.constantFrom("*", "**", "a*b", "[a-z]
 
 export const patterns = defineTarget({
   name: "patterns of outputs",
-  runs: 3000,
+  runs: 15_000,
   values: fc.record({
     pattern: fc.array(component, { minLength: 1, maxLength: 5 }).map((parts) => parts.join("/")),
     path: fc.array(hostileText, { minLength: 1, maxLength: 5 }),
@@ -138,7 +138,7 @@ export const patterns = defineTarget({
 
 export const positions = defineTarget({
   name: "ids of events",
-  runs: 2000,
+  runs: 10_000,
   values: fc.oneof(hostileText, fc.stringMatching(/^[nqrx]\d{1,10}(?:-\d{1,16}){3}$/)),
   open: () => (text) => {
     const position = parsePosition(text);
@@ -156,7 +156,7 @@ const lines = fc
 
 export const eventStreams = defineTarget({
   name: "streams of events",
-  runs: 1000,
+  runs: 5000,
   values: fc.record({ stream: lines, cuts: fc.array(fc.nat(400), { maxLength: 6 }) }),
   open:
     () =>

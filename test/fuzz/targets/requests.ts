@@ -69,7 +69,7 @@ const SAMPLES: readonly unknown[] = [
 
 export const jobRequests = defineTarget({
   name: "requests of jobs",
-  runs: 3000,
+  runs: 15_000,
   values: fc.oneof(valuesOf(schema), ...SAMPLES.map(mutationsOf)),
   open: () => (body) => {
     const checked = parse(body);
@@ -109,7 +109,7 @@ const VARIABLES = [...renderVariableTable().matchAll(/^\| `(\w+)`/gm)].flatMap((
 
 export const configurations = defineTarget({
   name: "configurations",
-  runs: 1000,
+  runs: 5000,
   values: fc.dictionary(
     fc.oneof(fc.constantFrom(...VARIABLES), hostileText),
     fc.oneof(

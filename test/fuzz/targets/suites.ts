@@ -60,7 +60,7 @@ const markup = fc.constantFrom(
 
 export const testReports = defineTarget({
   name: "reports of tests",
-  runs: 2000,
+  runs: 10_000,
   values: fc.record({
     parts: fc.array(fc.oneof({ weight: 3, arbitrary: markup }, { weight: 1, arbitrary: hostileText }), {
       maxLength: 40,
@@ -94,7 +94,7 @@ export const testReports = defineTarget({
 
 export const itemLists = defineTarget({
   name: "items of test suites",
-  runs: 2000,
+  runs: 10_000,
   values: fc.array(hostileText, { maxLength: 20 }),
   open: () => (lines) => {
     const { items } = readItems(lines.join("\n"));
