@@ -45,6 +45,12 @@ describe("exact", () => {
     });
   });
 
+  it("shows where a line ends otherwise", () => {
+    expect(compare({ type: "exact" }, "a", "a\n").message).toBe('line 1 is "a", expected "a\\n"');
+    expect(compare({ type: "exact" }, "a\r\n", "a\n").message).toBe('line 1 is "a\\r", expected "a\\n"');
+    expect(compare({ type: "lines" }, "\na", "a").message).toBe('line 1 is "\\n", expected "a"');
+  });
+
   function line(found: Buffer): string {
     const begin = found.lastIndexOf("\n", 2_000_005) + 1;
     return found.subarray(begin, found.indexOf("\n", begin)).toString();
@@ -71,6 +77,18 @@ describe("lines", () => {
     expect(verdict({ type: "lines" }, `a${"\n".repeat(200_000)}b`, `a${"\n".repeat(200_001)}b`)).toBe(
       "presentation_error",
     );
+    expect(verdict({ type: "lines" }, `a${"\n".repeat(70_000)}b`, "a\n70000\nb")).toBe("wrong_answer");
+  });
+
+  it("has the same of white space and text around the ends of pieces, however long they are", () => {
+    for (const spaces of [65_530, 65_536, 65_537, 131_072, 131_073, 200_000]) {
+      const space = " ".repeat(spaces);
+      const newlines = "\n".repeat(spaces);
+      expect(
+        verdict({ type: "lines" }, `a${space}b${newlines}c${space}\n${space}d`, `a${space}b${newlines}c\n${space}d`),
+      ).toBe("accepted");
+      expect(verdict({ type: "lines" }, `a${space}b`, `a${space} b`)).toBe("presentation_error");
+    }
   });
 });
 
@@ -88,6 +106,7 @@ describe("tokens", () => {
   it("names the first token that is another one", () => {
     expect(compare({ type: "tokens" }, "1 2 3 5", "1 2 3 4").message).toBe('token 4 is "5", expected "4"');
     expect(compare({ type: "tokens" }, "1 2", "1 2 3").message).toBe('token 3 is nothing, expected "3"');
+    expect(compare({ type: "tokens" }, "1\u00a0", "1").message).toBe('token 1 is "1\u00a0", expected "1"');
   });
 });
 
@@ -105,6 +124,10 @@ describe("float", () => {
     ["yes 1", "YES 1", "wrong_answer"],
     ["nan", "1", "wrong_answer"],
     ["inf", "1e400", "wrong_answer"],
+    ["1e400", "1e400", "accepted"],
+    ["5", "1e400", "wrong_answer"],
+    ["-1e400", "1e400", "wrong_answer"],
+    ["-0", "0", "accepted"],
     ["0x10", "16", "wrong_answer"],
     ["1", "1 2", "wrong_answer"],
     ["", "", "accepted"],
@@ -119,10 +142,20 @@ describe("float", () => {
     expect(verdict(float({ absolute: 0, relative: 0 }), "1.0", "1")).toBe("accepted");
   });
 
-  it("compares tokens that are too long to be numbers as they are", () => {
-    const long = "1".repeat(100_000);
-    expect(verdict(float(), long, long)).toBe("accepted");
-    expect(verdict(float(), `${long}2`, `${long}3`)).toBe("wrong_answer");
+  it("compares tokens that are too long to be numbers as they are, wherever the pieces are cut", () => {
+    for (const length of [1024, 1025, 65_535, 65_536, 100_000]) {
+      const long = "1".repeat(length);
+      expect(verdict(float(), `1 ${long}`, `1.0 ${long}`)).toBe("accepted");
+      expect(verdict(float(), `${long}a`, `${long}b`)).toBe("wrong_answer");
+    }
+  });
+
+  it("names the first token that is too far away, as it was written", () => {
+    expect(compare(float(), "1 ä", "1 ö").message).toBe('token 2 is "ä", expected "ö"');
+    expect(compare(float(), "1", "1 2").message).toBe('token 2 is nothing, expected "2"');
+    expect(compare(float(), "7".repeat(2000), "7").message).toMatch(
+      /^token 1 is "7{40}\.\.\. \(sha256 [0-9a-f]{64}\)"/,
+    );
   });
 });
 

@@ -48,9 +48,10 @@ function compareLines(found: Iterable<Buffer>, wanted: Iterable<Buffer>, files: 
 
 function compareTokens(output: string, expected: string): ComparisonResult {
   const difference = firstDifference(tokensOf(piecesOf(output)), tokensOf(piecesOf(expected)));
-  return difference === undefined
-    ? ACCEPTED
-    : wrong(`token ${difference.line + 1}`, difference.found, difference.expected);
+  if (difference === undefined) return ACCEPTED;
+  // Each token is a line there, whose end is none of it.
+  const [found, expected] = [difference.found, difference.expected].map((line) => line.replace(/\n$/, ""));
+  return wrong(`token ${difference.line + 1}`, found ?? "", expected ?? "");
 }
 
 function wrong(place: string, found: string, expected: string): ComparisonResult {

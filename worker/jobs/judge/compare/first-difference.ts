@@ -7,7 +7,10 @@ const NEWLINE = 0x0a;
 export interface Difference {
   /** Newlines before it. */
   readonly line: number;
-  /** The line there, from its beginning or a little before the difference, as far as it has been read. */
+  /**
+   * The line there, from its beginning or a little before the difference, as far as it has been read; with its newline
+   * where that is the difference.
+   */
   readonly found: string;
   readonly expected: string;
 }
@@ -79,6 +82,6 @@ function lineEnd(before: Buffer, bytes: Buffer): Buffer<ArrayBuffer> {
 
 function describe(before: Buffer, rest: Buffer): string {
   const end = rest.indexOf(NEWLINE);
-  const after = rest.subarray(0, Math.min(SHOWN_BYTES, end < 0 ? rest.length : end));
+  const after = rest.subarray(0, Math.min(SHOWN_BYTES, end < 0 ? rest.length : Math.max(1, end)));
   return Buffer.concat([before, after]).toString();
 }

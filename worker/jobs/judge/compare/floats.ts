@@ -1,10 +1,11 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { piecesOf, tokensOf } from "./pieces.ts";
 
 /** A longer token is no number; it is compared by its digest. */
-const TOKEN_BYTES_MAX = 1024;
+const TOKEN_CHARACTERS_MAX = 1024;
 
-const NEWLINE = 0x0a;
+/** How much of such a token is shown. */
+const SHOWN_CHARACTERS = 40;
 
 /** What printf(3) makes of a number, and people; neither hexadecimal, infinite nor NaN. */
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
@@ -22,6 +23,8 @@ export function isClose(found: string, expected: string, { absolute, relative }:
   if (!NUMBER.test(found) || !NUMBER.test(expected)) return false;
   const [value, reference] = [Number(found), Number(expected)];
   const difference = Math.abs(value - reference);
+  // Nothing is near a number that is too large for a double: a share of it would be anything.
+  if (!Number.isFinite(difference)) return false;
   return difference <= absolute || difference <= relative * Math.abs(reference);
 }
 
@@ -37,31 +40,42 @@ export function firstFarToken(
     if (one.done === true && other.done === true) return undefined;
     const [found, reference] = [one.value ?? "", other.value ?? ""];
     if (one.done === true || other.done === true || !isClose(found, reference, tolerance)) {
-      return { index, found, expected: reference };
+      return { index, found: asText(found), expected: asText(reference) };
     }
   }
 }
 
-/** The tokens of a file, one by one. */
+/** The tokens of a file, one by one, with a character for each byte. */
 function* wordsOf(path: string): Generator<string, undefined> {
-  let token = Buffer.alloc(0);
-  let digest: ReturnType<typeof createHash> | undefined;
+  let begun = "";
+  let digest: Hash | undefined;
   for (const piece of tokensOf(piecesOf(path))) {
-    for (let from = 0; from < piece.length;) {
-      const newline = piece.indexOf(NEWLINE, from);
-      const part = piece.subarray(from, newline < 0 ? piece.length : newline);
-      if (digest === undefined && token.length + part.length > TOKEN_BYTES_MAX)
-        digest = createHash("sha256").update(token);
-      if (digest === undefined) token = Buffer.concat([token, part]);
-      else digest.update(part);
-      if (newline < 0) break;
-      yield digest === undefined
-        ? token.toString("latin1")
-        : `a token of more than ${TOKEN_BYTES_MAX} bytes, sha256 ${digest.digest("hex")}`;
-      token = Buffer.alloc(0);
+    const [first = "", ...others] = piece.latin1Slice().split("\n");
+    const last = others.pop();
+    if (digest === undefined) begun += first;
+    else digest.update(first, "latin1");
+    if (last !== undefined) {
+      yield digest === undefined ? shorten(begun) : nameOf(begun, digest);
+      for (const word of others) yield shorten(word);
+      begun = last;
       digest = undefined;
-      from = newline + 1;
     }
+    if (digest === undefined && begun.length > TOKEN_CHARACTERS_MAX)
+      digest = createHash("sha256").update(begun, "latin1");
   }
   return undefined;
+}
+
+function shorten(word: string): string {
+  if (word.length <= TOKEN_CHARACTERS_MAX) return word;
+  return nameOf(word, createHash("sha256").update(word, "latin1"));
+}
+
+/** Stands for a long token; no other one is the same. @param begun the token's beginning */
+function nameOf(begun: string, digest: Hash): string {
+  return `${begun.slice(0, SHOWN_CHARACTERS)}... (sha256 ${digest.digest("hex")})`;
+}
+
+function asText(word: string): string {
+  return Buffer.from(word, "latin1").toString();
 }

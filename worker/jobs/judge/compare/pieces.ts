@@ -1,5 +1,5 @@
 /** Files as pieces that are compared; no file is ever in memory as a whole. */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 
 const PIECE_BYTES = 64 * 1024;
@@ -44,65 +44,85 @@ export function* tokensOf(pieces: Iterable<Buffer>): Generator<Buffer, void> {
 
 /**
  * The lines of a file without the white space at their ends, and without empty lines at the end of the file. White space
- * that may turn out to be of no account is held back until what follows it is known; of much of it only a digest is,
- * which is as good for a comparison.
+ * that may turn out to be of no account is held back until what follows it is known.
  */
 export function* linesOf(pieces: Iterable<Buffer>): Generator<Buffer, void> {
   const held = new HeldSpace();
+  // A piece, and as much as may be held back from before it.
+  const normal = Buffer.alloc(2 * PIECE_BYTES);
   for (const piece of pieces) {
-    let from = 0;
-    for (let index = 0; index < piece.length; index++) {
-      const byte = piece[index] ?? 0;
-      if (!isSpace(byte)) {
-        if (!held.isEmpty) yield held.take();
+    let length = 0;
+    for (const byte of piece) {
+      if (isSpace(byte)) {
+        held.add(byte);
         continue;
       }
-      if (index > from) yield piece.subarray(from, index);
-      from = index + 1;
-      held.add(byte);
+      if (held.size > PIECE_BYTES) {
+        if (length > 0) yield normal.subarray(0, length);
+        length = 0;
+        yield* held.pieces();
+      } else if (held.size > 0) {
+        length = held.copyTo(normal, length);
+      }
+      held.clear();
+      normal[length++] = byte;
     }
-    if (from < piece.length) yield piece.subarray(from);
+    if (length > 0) yield normal.subarray(0, length);
   }
 }
 
-/** White space between two other bytes. */
+const NEWLINES = Buffer.alloc(PIECE_BYTES, NEWLINE);
+
+/**
+ * White space between two other bytes, without what stands at the ends of lines: some newlines, and spaces behind them. Of
+ * many spaces only a digest is known, which is as good for a comparison.
+ */
 class HeldSpace {
   #newlines = 0;
-  /** Since the last newline. */
-  #spaces: number[] = [];
-  #rest = createHash("sha256");
-  #restBytes = 0;
+  readonly #spaces = Buffer.alloc(PIECE_BYTES);
+  #length = 0;
+  /** Of full `#spaces` before those that are there now. */
+  #digest: Hash | undefined;
 
-  get isEmpty(): boolean {
-    return this.#newlines === 0 && this.#spaces.length === 0;
+  /** What it comes to, in bytes. */
+  get size(): number {
+    return this.#newlines + this.#length + (this.#digest === undefined ? 0 : PIECE_BYTES);
   }
 
   add(byte: number): void {
     if (byte === NEWLINE) {
       this.#newlines++;
-      this.#forget();
-    } else if (this.#spaces.length < PIECE_BYTES) {
-      this.#spaces.push(byte);
-    } else {
-      this.#rest.update(Buffer.of(byte));
-      this.#restBytes++;
+      this.#length = 0;
+      this.#digest = undefined;
+      return;
     }
+    if (this.#length === PIECE_BYTES) {
+      this.#digest = (this.#digest ?? createHash("sha256")).update(this.#spaces);
+      this.#length = 0;
+    }
+    this.#spaces[this.#length++] = byte;
   }
 
-  /** What it comes to when something else follows. */
-  take(): Buffer {
-    const counted =
-      this.#newlines > PIECE_BYTES ? Buffer.from(`\n${this.#newlines}\n`) : Buffer.alloc(this.#newlines, NEWLINE);
-    const rest = this.#restBytes > 0 ? this.#rest.digest() : Buffer.alloc(0);
-    const all = Buffer.concat([counted, Buffer.from(this.#spaces), rest]);
+  /** Puts all of it there, which is no more than a piece. @returns where it ends */
+  copyTo(target: Buffer, offset: number): number {
+    let end = offset;
+    // Mostly a single byte: methods of Buffer would take longer.
+    for (let count = 0; count < this.#newlines; count++) target[end++] = NEWLINE;
+    for (let index = 0; index < this.#length; index++) target[end++] = this.#spaces[index] ?? SPACE;
+    return end;
+  }
+
+  /** All of it, however much. */
+  *pieces(): Generator<Buffer, void> {
+    for (let left = this.#newlines; left > 0; left -= PIECE_BYTES)
+      yield NEWLINES.subarray(0, Math.min(left, PIECE_BYTES));
+    yield this.#spaces.subarray(0, this.#length);
+    if (this.#digest !== undefined) yield this.#digest.digest();
+  }
+
+  clear(): void {
     this.#newlines = 0;
-    this.#forget();
-    return all;
-  }
-
-  #forget(): void {
-    this.#spaces = [];
-    if (this.#restBytes > 0) this.#rest = createHash("sha256");
-    this.#restBytes = 0;
+    this.#length = 0;
+    this.#digest = undefined;
   }
 }
