@@ -55,6 +55,8 @@ describe("a checker's exit code", () => {
     expect(judgeByExitCode(said(1, " expected 1\n"), "checker", 1).message).toBe("expected 1");
     expect(judgeByExitCode(said(1), "checker", 1).message).toBe("hello");
     expect(judgeByExitCode(said(1, "x".repeat(5000)), "checker", 1).message).toHaveLength(1000);
+    const cutInside = judgeByExitCode(said(1, `x${"😀".repeat(1000)}`), "checker", 1).message;
+    expect(cutInside.isWellFormed()).toBe(true);
   });
 });
 

@@ -83,7 +83,7 @@ export function judgeByExitCode(result: RunResult, speaker: "checker" | "interac
 
 function messageOf({ stdout, stderr }: RunResult): string {
   const said = stderr.content.byteLength > 0 ? stderr : stdout;
-  return Buffer.from(said.content).toString().trim().slice(0, MESSAGE_CHARACTERS);
+  return Buffer.from(said.content).toString().trim().slice(0, MESSAGE_CHARACTERS).toWellFormed();
 }
 
 function pointsIn(message: string): number | undefined {
