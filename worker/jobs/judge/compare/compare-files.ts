@@ -50,8 +50,8 @@ function compareTokens(output: string, expected: string): ComparisonResult {
   const difference = firstDifference(tokensOf(piecesOf(output)), tokensOf(piecesOf(expected)));
   if (difference === undefined) return ACCEPTED;
   // Each token is a line there, whose end is none of it.
-  const [found, expected] = [difference.found, difference.expected].map((line) => line.replace(/\n$/, ""));
-  return wrong(`token ${difference.line + 1}`, found ?? "", expected ?? "");
+  const withoutEnd = (line: string): string => line.replace(/\n$/, "");
+  return wrong(`token ${difference.line + 1}`, withoutEnd(difference.found), withoutEnd(difference.expected));
 }
 
 function wrong(place: string, found: string, expected: string): ComparisonResult {

@@ -50,7 +50,7 @@ function* wordsOf(path: string): Generator<string, undefined> {
   let begun = "";
   let digest: Hash | undefined;
   for (const piece of tokensOf(piecesOf(path))) {
-    const [first = "", ...others] = piece.latin1Slice().split("\n");
+    const [first = "", ...others] = piece.toString("latin1").split("\n");
     const last = others.pop();
     if (digest === undefined) begun += first;
     else digest.update(first, "latin1");
