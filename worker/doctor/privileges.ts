@@ -10,6 +10,7 @@ const REQUIRED = {
   CAP_SETUID: 7,
   CAP_SETPCAP: 8,
   CAP_NET_ADMIN: 12,
+  CAP_SYS_PTRACE: 19,
   CAP_SYS_ADMIN: 21,
 } as const;
 

@@ -10,6 +10,11 @@ import { Launch } from "./launcher.ts";
 /** Ids of one slot: 0 to 65535 inside, as many as a `nobody` of 65534 needs. */
 export const IDS_PER_SLOT = 65_536;
 
+/** Capabilities stay when ids change: prctl(2), capabilities(7). */
+const PR_SET_SECUREBITS = { kind: "constant", value: 28, text: "PR_SET_SECUREBITS" } as const;
+const NO_SETUID_FIXUP = { kind: "constant", value: 1 << 2, text: "SECBIT_NO_SETUID_FIXUP" } as const;
+const UNCHANGED = { kind: "constant", value: 0xffffffff, text: "-1" } as const;
+
 /** Making a namespace takes microseconds; a machine that needs longer than this is broken. */
 const PATIENCE_MS = 10_000;
 
@@ -19,10 +24,17 @@ const PATIENCE_MS = 10_000;
  *
  * All containers of a slot use the same one, one after the other. It holds nothing that a container could leave to the
  * next: keyrings are refused by the seccomp filter, counts (ucounts) belong to processes that are gone.
+ *
+ * It is the slot's own root's and not the machine's: what is counted for each user (instances of inotify, 128 of them;
+ * pending signals; bytes of message queues) counts for the owner of a namespace, too, user_namespaces(7), and the machine's
+ * root, or another slot, would have that much less.
  */
 export function openUserNamespace(idBase: number): number {
   const steps: Step[] = [];
   const step = writeSteps(steps, "launcher", "user ids");
+  step("prctl", PR_SET_SECUREBITS, NO_SETUID_FIXUP);
+  step("setresuid", UNCHANGED, idBase, UNCHANGED);
+  // Not before: a process that changes its ids forgets it (PR_SET_PDEATHSIG(2const)).
   step("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
   step("unshare", flags(CLONE, "CLONE_NEWUSER"));
   step("write", 1, string("."), 1);
