@@ -56,6 +56,8 @@ export interface AcceptOptions {
   /** What the job shall be called; made up unless given. */
   readonly id?: string;
   readonly idempotency?: Idempotency | undefined;
+  /** Who posts it is told what happens in it: from the first event, however soon it begins. */
+  readonly audience?: "watching" | undefined;
 }
 
 /** What became of a request; `pending`: BullMQ may not have the job yet. */
@@ -135,7 +137,7 @@ export class JobStore {
   async accept(
     request: JobRequest,
     queueLimit: number,
-    { id = randomUUID(), idempotency }: AcceptOptions = {},
+    { id = randomUUID(), idempotency, audience }: AcceptOptions = {},
   ): Promise<Acceptance> {
     const job = this.keys.job(id);
     const idempotencyKey = idempotency === undefined ? job : this.#idempotencyKey(idempotency);
@@ -152,6 +154,7 @@ export class JobStore {
       queueLimit,
       this.#confirmMs,
       this.keys.job(""),
+      audience === "watching" ? "watched" : "",
     );
     const [status, acceptedId = "", detail = ""] = reply as string[];
     switch (status) {

@@ -17,7 +17,7 @@ import { LongshoreError } from "./errors.ts";
 import { imageNeedsOf } from "./image-needs.ts";
 import type { Job } from "./job.ts";
 import type { JobRequest } from "./job-request.ts";
-import type { Idempotency, JobStore } from "./job-store.ts";
+import type { AcceptOptions, JobStore } from "./job-store.ts";
 import type { JobQueue } from "./queue.ts";
 import { traceStage } from "./trace.ts";
 
@@ -25,12 +25,6 @@ export interface Submission {
   readonly job: Job;
   /** `repeated`: the job of an earlier request with the same Idempotency-Key. */
   readonly status: "accepted" | "repeated";
-}
-
-export interface SubmitOptions {
-  /** What the job shall be called; made up unless given. A repetition is called as the first one was. */
-  readonly id?: string;
-  readonly idempotency?: Idempotency;
 }
 
 /** For how long a queue that was full is taken for full, in milliseconds: as long as clients are told to wait. */
@@ -51,12 +45,12 @@ export class Submitter {
   }
 
   /** Accepts a job. Throws `queue_full`, `idempotency_conflict`, `redis_unavailable`: nothing was accepted then. */
-  async submit(request: JobRequest, { id = randomUUID(), idempotency }: SubmitOptions = {}): Promise<Submission> {
+  async submit(request: JobRequest, options: AcceptOptions = {}): Promise<Submission> {
     try {
-      const mayBeRefused = idempotency !== undefined || performance.now() - this.#fullAt < FULL_MS;
+      const mayBeRefused = options.idempotency !== undefined || performance.now() - this.#fullAt < FULL_MS;
       const submission = mayBeRefused
-        ? await this.#submitStepByStep(id, request, idempotency)
-        : await this.#submitAtOnce(id, request);
+        ? await this.#submitStepByStep(request, options)
+        : await this.#submitAtOnce(request, options);
       traceStage("accepted");
       return submission;
     } catch (error) {
@@ -65,10 +59,10 @@ export class Submitter {
     }
   }
 
-  async #submitAtOnce(id: string, request: JobRequest): Promise<Submission> {
+  async #submitAtOnce(request: JobRequest, { id = randomUUID(), audience }: AcceptOptions): Promise<Submission> {
     const inlet = await this.#queue.open();
     const [accepted, added, confirmed] = await Promise.allSettled([
-      this.#store.accept(request, this.#queueLimit, { id }),
+      this.#store.accept(request, this.#queueLimit, { id, audience }),
       inlet.add(id, request, imageNeedsOf(request)),
       this.#store.confirm(id),
     ]);
@@ -90,8 +84,8 @@ export class Submitter {
     return acceptance;
   }
 
-  async #submitStepByStep(id: string, request: JobRequest, idempotency: Idempotency | undefined): Promise<Submission> {
-    const acceptance = await this.#store.accept(request, this.#queueLimit, { id, idempotency });
+  async #submitStepByStep(request: JobRequest, options: AcceptOptions): Promise<Submission> {
+    const acceptance = await this.#store.accept(request, this.#queueLimit, options);
     const acceptedId = acceptance.status === "accepted" ? acceptance.job.id : acceptance.id;
     // A repetition delivers too: the first request may be about to fail, and this one will say 202.
     if (acceptance.delivery === "pending") await this.#deliver(acceptedId, request);

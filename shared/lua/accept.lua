@@ -4,7 +4,7 @@
 -- accepted, and nothing of it remains, neither here nor in the depth of the queue.
 --
 -- KEYS: job, queued, pending, idempotency key (the job's own key when there is none)
--- ARGV: id, kind, request, body hash, queue limit, milliseconds to confirm, prefix of job keys
+-- ARGV: id, kind, request, body hash, queue limit, milliseconds to confirm, prefix of job keys, "watched" or nothing
 -- Returns {"accepted", id, createdAt} | {"repeated", id, "pending" or "confirmed"} | {"conflict"} | {"full"}
 local job, queued, pending, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, kind, request, bodyHash = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -26,6 +26,9 @@ if redis.call("ZCARD", queued) + redis.call("ZCARD", pending) >= limit then
 end
 
 redis.call("HSET", job, "id", id, "kind", kind, "state", "queued", "request", request, "createdAt", time, "attempt", 0)
+if ARGV[8] == "watched" then
+  redis.call("HSET", job, "watched", 1)
+end
 redis.call("PEXPIRE", job, pendingMs)
 redis.call("ZADD", pending, time + pendingMs, id)
 if idempotency ~= job then

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { LongshoreError } from "../../../shared/errors.ts";
 import { isFinished, jobIdSchema, jobSchema, type Job } from "../../../shared/job.ts";
 import { blobsOf, type CheckedRequest, parseJobRequest } from "../../../shared/job-request.ts";
-import type { Idempotency } from "../../../shared/job-store.ts";
+import type { AcceptOptions, Idempotency } from "../../../shared/job-store.ts";
 import { resolveRequest } from "../../../shared/presets.ts";
 import { cancelJob } from "../../../shared/submit.ts";
 import { traceStage } from "../../../shared/trace.ts";
@@ -39,8 +39,12 @@ function postJob(context: ApiContext): Route {
   const { config, finished, store, submitter, metrics, presets, requestSchema } = context;
   const readJson = createJsonReader(config.bodyBytes);
 
-  /** @param id what the job shall be called, if it is a new one */
-  async function accept(id: string, request: Request, response: Response): Promise<Job> {
+  /** @param as what the job shall be called, if it is a new one, and who is told what happens in it */
+  async function accept(
+    request: Request,
+    response: Response,
+    as: Pick<AcceptOptions, "id" | "audience">,
+  ): Promise<Job> {
     traceStage("routed");
     const body = await readJson(request, response);
     traceStage("read");
@@ -55,7 +59,7 @@ function postJob(context: ApiContext): Route {
     traceStage("validated");
     // What is remembered of a suite is its client's.
     const owned = resolved.kind === "shard" ? { ...resolved, owner: holderOf(request, config).name } : resolved;
-    const { status, job } = await submitter.submit(owned, { id, ...(idempotency !== undefined && { idempotency }) });
+    const { status, job } = await submitter.submit(owned, { ...as, idempotency });
     if (status === "accepted") metrics.countAccepted();
     else response.set("idempotency-replayed", "true");
     return job;
@@ -103,7 +107,8 @@ function postJob(context: ApiContext): Route {
       let job: Job;
       try {
         answer = parseAnswer(request.query);
-        job = await accept(id, request, response);
+        const audience = answer.kind === "stream" ? "watching" : undefined;
+        job = await accept(request, response, { id, audience });
       } catch (error) {
         if (error instanceof LongshoreError) metrics.countRejected(error.code);
         throw error;

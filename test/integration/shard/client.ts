@@ -102,17 +102,14 @@ export class ShardBench implements AsyncDisposable {
 
   /** What happens in a job, until its result, or until nobody reads on. */
   async *events(id: string): AsyncGenerator<SentEvent, void, void> {
-    const { body } = await this.api.fetch(`/v1/jobs/${id}/events`);
-    let text = "";
-    for await (const piece of (body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
-      text += piece;
-      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const [, name] = /^event: (.*)$/m.exec(text.slice(0, end)) ?? [];
-        const [, data = "null"] = /^data: (.*)$/m.exec(text.slice(0, end)) ?? [];
-        text = text.slice(end + 2);
-        if (name !== undefined) yield { name, data: JSON.parse(data) };
-      }
-    }
+    yield* eventsOf(await this.api.fetch(`/v1/jobs/${id}/events`));
+  }
+
+  /** Posts a job, and is told all that happens in it. */
+  async *watched(body: Readonly<Record<string, unknown>>): AsyncGenerator<SentEvent, void, void> {
+    const headers = { "content-type": "application/json" };
+    const request = JSON.stringify({ kind: "shard", image: "python", ...body });
+    yield* eventsOf(await this.api.fetch("/v1/jobs?stream=true", { method: "POST", headers, body: request }));
   }
 
   /** What is told of the shards of a job. */
@@ -128,6 +125,19 @@ export class ShardBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
+  }
+}
+
+async function* eventsOf({ body }: Response): AsyncGenerator<SentEvent, void, void> {
+  let text = "";
+  for await (const piece of (body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const [, name] = /^event: (.*)$/m.exec(text.slice(0, end)) ?? [];
+      const [, data = "null"] = /^data: (.*)$/m.exec(text.slice(0, end)) ?? [];
+      text = text.slice(end + 2);
+      if (name !== undefined) yield { name, data: JSON.parse(data) };
+    }
   }
 }
 

@@ -66,6 +66,11 @@ test("a job that a worker has is not withdrawn", async () => {
   expect(await bench.store.get(id)).toMatchObject({ state: "running" });
 });
 
+test("a job whose poster watches is watched at its first attempt already", async () => {
+  await bench.submitter.submit(requestOf(), { id: ID, audience: "watching" });
+  expect(await bench.store.claim(ID, { worker: "worker-1", token: "token-1" })).toMatchObject({ watched: true });
+});
+
 test("who listened for a job's end before it was accepted reads its record once", async () => {
   const subscriber = await connected(bench.server.url, "subscriber");
   using signals = new JobSignals(subscriber, bench.redis, bench.store.keys.finishedChannel);
