@@ -38,14 +38,19 @@ while :; do
   case $answer in more) low=$((guess + 1)) ;; less) high=$((guess - 1)) ;; *) exit 0 ;; esac
 done`;
 
-async function interact(source: string, interactor = INTERACTOR, language = "bash"): Promise<JudgeCaseResult> {
+async function interact(
+  source: string,
+  interactor = INTERACTOR,
+  language = "bash",
+  interactorLanguage = "bash",
+): Promise<JudgeCaseResult> {
   const body = {
     kind: "judge",
     language,
     source,
     limits: { wallTimeMs: 1000 },
     cases: [{ name: "1", stdin: "73\n" }],
-    interactor: { language: "bash", source: interactor, limits: { wallTimeMs: 1000 } },
+    interactor: { language: interactorLanguage, source: interactor, limits: { wallTimeMs: 1000 } },
   };
   const response = await api.post(body, { wait: 60 });
   const { result } = judgeJobSchema.parse(await response.json());
@@ -103,9 +108,17 @@ describe("an interactive case", () => {
     });
   });
 
-  it("is wrong when the submission leaves while the interactor still speaks to it", async () => {
-    const slow = `sleep 0.3; while read -r guess; do echo more; done; exit 0`;
-    expect(await interact("echo 1; echo 2", slow)).toMatchObject({ verdict: "wrong_answer" });
+  it("is what the interactor says of it, though the submission does not wait for the last reply", async () => {
+    const late = `read -r guess; sleep 0.3; for n in 1 2 3; do echo $n || exit 5; done; ((guess == 73))`;
+    expect(await interact("echo 73", late)).toMatchObject({ verdict: "accepted" });
+    expect(await interact("echo 72", late)).toMatchObject({ verdict: "wrong_answer" });
+    // Written when it ends, by an interpreter that would end with 120 as it cannot write.
+    const buffered = 'import time; print("found"); time.sleep(0.3)';
+    expect(await interact("exit 0", buffered, "bash", "python")).toMatchObject({ verdict: "accepted" });
+  });
+
+  it("is wrong when the submission leaves, and the interactor never ends to speak to it", async () => {
+    expect(await interact("echo 1; echo 2", "exec yes more")).toMatchObject({ verdict: "wrong_answer" });
   });
 
   it("is the interactor's fault when it crashes or hangs", async () => {

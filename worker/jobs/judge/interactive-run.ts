@@ -5,8 +5,9 @@
  *                          ◀── stdin ── pipe ◀── stdout ──
  *
  * Each end of a pipe is closed when its container has ended, and not before: so whoever ends because of the other ends
- * after it, and who ended first is known from the clock. But what a submission still says when the interactor has accepted
- * it, somebody else hears: that nobody did would end it by SIGPIPE in one language, and with an exit code in another.
+ * after it, and who ended first is known from the clock. But what is still said to one that has ended well, somebody else
+ * hears: that nobody did would end the other by SIGPIPE in one language, and with an exit code in another, and only if it
+ * spoke too late by a moment. A submission need not wait for the reply to its answer.
  */
 import type { ContainerSpec, RunResult } from "../../container/spec.ts";
 import { openPipe } from "../../container/streams.ts";
@@ -16,6 +17,9 @@ import { type CaseRunner, interactorArguments, KEPT_BYTES, withFiles } from "./c
 import { type Judgement, judgeByExitCode, judgeEnding } from "./judgement.ts";
 import { LateWords } from "./late-words.ts";
 import type { ReadyProgram } from "./program.ts";
+
+/** What an interactor may say to a submission that has ended well, in bytes. One that says more would never end. */
+const LATE_BYTES = 1024 * 1024;
 
 /** Runs submission and interactor against each other; the interactor's exit code is the verdict, if it gets that far. */
 export function createInteractiveRunner(
@@ -27,7 +31,8 @@ export function createInteractiveRunner(
     const companion = await context.slots.companionOf(slot);
     const [questions, answers] = [openPipe(), openPipe()];
     using resources = new DisposableStack();
-    const lateWords = resources.use(new LateWords(answers.readEnd));
+    const lateAnswers = resources.use(new LateWords(answers.readEnd));
+    const lateQuestions = resources.use(new LateWords(questions.readEnd));
     const failed = new AbortController();
     const both = AbortSignal.any([signal, failed.signal]);
     const streams = { stdin: questions.readEnd, stdout: answers.writeEnd, keptBytes: KEPT_BYTES };
@@ -49,13 +54,17 @@ export function createInteractiveRunner(
       return result;
     };
     const [played, asked] = await Promise.all([
-      run(specs[0], { stage: "run", ...submission }, slot),
+      run(specs[0], { stage: "run", ...submission }, slot).then((result) => {
+        if (result.kind === "ended" && judgeEnding(result) === undefined) lateQuestions.hear(LATE_BYTES);
+        else lateQuestions[Symbol.dispose]();
+        return result;
+      }),
       run(specs[1], { stage: "check", ...interactor }, companion).then((result) => {
         const isAccepted =
           result.kind === "ended" && judgeByExitCode(result, "interactor", judged.points).verdict === "accepted";
         // All others are to end of it: who has an answer for nobody need not use up his time.
-        if (isAccepted) lateWords.hear();
-        else resources.dispose();
+        if (isAccepted) lateAnswers.hear(Infinity);
+        else lateAnswers[Symbol.dispose]();
         return result;
       }),
     ]);
@@ -70,8 +79,8 @@ export function createInteractiveRunner(
  *
  * - A submission that ended badly before the interactor had ended failed by itself; unless the interactor goes on for all
  *   of its own time after that, which means that it has hung, and the submission has waited for it.
- * - A submission that ended well, but too early, is wrong: the interactor that speaks to nobody then is ended by SIGPIPE,
- *   and has done nothing wrong.
+ * - A submission that ended well has the interactor's verdict, which finds nothing more to read. One that goes on speaking
+ *   all the same is ended by SIGPIPE, and has done nothing wrong: the submission has left too early.
  * - An interactor that ended first gives its verdict. After an acceptance the submission still has to end well, as with
  *   DOMjudge and CMS; its last words are no fault of its, whoever hears them.
  */

@@ -7,6 +7,7 @@ import { Socket } from "node:net";
  */
 export class LateWords implements Disposable {
   readonly #descriptor: number;
+  #state: "waiting" | "hearing" | "gone" = "waiting";
   #pipe: Socket | undefined;
 
   /** @param readEnd of the pipe; it stays whose it is */
@@ -15,16 +16,24 @@ export class LateWords implements Disposable {
     this.#descriptor = openSync(`/proc/self/fd/${readEnd}`, "r");
   }
 
-  /** Takes what is written from now on, and keeps nothing of it. */
-  hear(): void {
+  /** Takes what is written from now on, and keeps nothing of it. @param bytesMax who writes more, writes to nobody */
+  hear(bytesMax: number): void {
+    if (this.#state !== "waiting") return;
+    this.#state = "hearing";
     // Not before: a socket of Node begins to read when it is made.
     this.#pipe = new Socket({ fd: this.#descriptor, readable: true, writable: false });
-    this.#pipe.on("error", () => undefined).resume();
+    let heard = 0;
+    this.#pipe.on("error", () => undefined);
+    this.#pipe.on("data", ({ byteLength }: Buffer) => {
+      heard += byteLength;
+      if (heard > bytesMax) this[Symbol.dispose]();
+    });
   }
 
   /** Whoever writes from now on, writes to nobody. */
   [Symbol.dispose](): void {
-    if (this.#pipe === undefined) closeSync(this.#descriptor);
-    else this.#pipe.destroy();
+    if (this.#state === "waiting") closeSync(this.#descriptor);
+    this.#state = "gone";
+    this.#pipe?.destroy();
   }
 }
