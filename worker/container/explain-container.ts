@@ -60,6 +60,7 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     userNamespace: held("user namespace"),
     worker: held("pidfd of the worker"),
     hostNetwork: held("network namespace of the worker"),
+    network: held("network namespace of the container"),
     staging,
     layers: [
       ...layers.slice(0, layers.length - merged).map(layerName),
@@ -71,7 +72,9 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
   return [
     "# the slot, before there is a job",
     ...(cores.length === 0 ? [] : ["## cores, once", ...indent(cores)]),
-    ...[makeDevices(staging), makeNetwork()].map((steps) => explainSteps(steps).split("\n").slice(1).join("\n")),
+    ...[makeDevices(staging), makeNetwork(slot.hostNetwork).steps].map((steps) =>
+      explainSteps(steps).split("\n").slice(1).join("\n"),
+    ),
     "# the slot, before the plan",
     "## cgroup",
     ...indent(files.take()),

@@ -125,7 +125,15 @@ export const CAP = {
   CAP_CHECKPOINT_RESTORE: 40,
 } as const;
 
-export const SECCOMP = { SECCOMP_SET_MODE_FILTER: 1 } as const;
+/** seccomp(2), seccomp_unotify(2). */
+export const SECCOMP = {
+  SECCOMP_SET_MODE_FILTER: 1,
+  SECCOMP_FILTER_FLAG_NEW_LISTENER: 8,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 0x20,
+  SECCOMP_USER_NOTIF_FLAG_CONTINUE: 1,
+  SECCOMP_IOCTL_NOTIF_RECV: 0xc0502100,
+  SECCOMP_IOCTL_NOTIF_SEND: 0xc0182101,
+} as const;
 
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
@@ -147,7 +155,13 @@ export const SOCKET = {
 } as const;
 
 /** sendmsg(2), unix(7). */
-export const MESSAGE = { SOL_SOCKET: 1, SCM_RIGHTS: 1, MSG_NOSIGNAL: 0x4000 } as const;
+export const MESSAGE = {
+  SOL_SOCKET: 1,
+  SCM_RIGHTS: 1,
+  MSG_DONTWAIT: 0x40,
+  MSG_NOSIGNAL: 0x4000,
+  MSG_CMSG_CLOEXEC: 0x40000000,
+} as const;
 
 /** netdevice(7). */
 export const INTERFACE = { SIOCSIFFLAGS: 0x8914, IFF_UP: 1, IFF_RUNNING: 0x40 } as const;

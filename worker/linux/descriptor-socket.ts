@@ -33,6 +33,15 @@ message.writeBigUInt64LE(1n, VECTOR + 8); // iov_len
 message.writeInt32LE(MESSAGE.SOL_SOCKET, CONTROL + 8); // cmsg_level
 message.writeInt32LE(MESSAGE.SCM_RIGHTS, CONTROL + 12); // cmsg_type
 
+/** What comes: as above, with room for one descriptor. CMSG_SPACE(sizeof(int)) is 24. */
+const received = Buffer.from(new ArrayBuffer(56 + 16 + 8 + 24));
+const receivedAddress = koffi.address(received);
+received.writeBigUInt64LE(receivedAddress + BigInt(VECTOR), 16);
+received.writeBigUInt64LE(1n, 24);
+received.writeBigUInt64LE(receivedAddress + BigInt(CONTROL), 32);
+received.writeBigUInt64LE(receivedAddress + BigInt(CONTENT), VECTOR);
+received.writeBigUInt64LE(1n, VECTOR + 8);
+
 const EPIPE = 32;
 const ECONNRESET = 104;
 
@@ -52,4 +61,15 @@ export function sendDescriptors(socket: number, descriptors: readonly number[]):
   if (result === -EPIPE || result === -ECONNRESET) return "gone";
   if (result < 0) throw new SystemCallError("sendmsg", -result);
   return "sent";
+}
+
+/**
+ * Receives one packet with a descriptor, if one is there: close-on-exec, the caller's.
+ * @returns undefined when there is none, and when nobody is left who could send one
+ */
+export function receiveDescriptor(socket: number): number | undefined {
+  received.writeBigUInt64LE(24n, 40); // msg_controllen
+  const result = systemCall("recvmsg", socket, received, MESSAGE.MSG_DONTWAIT | MESSAGE.MSG_CMSG_CLOEXEC);
+  if (result <= 0 || received.readBigUInt64LE(40) === 0n) return undefined;
+  return received.readInt32LE(CONTROL + 16);
 }

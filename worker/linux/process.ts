@@ -100,13 +100,23 @@ export class PollSet {
 
   /** Stops waiting for an entry; the kernel skips negative descriptors. */
   ignore(index: number): void {
-    this.#entries.writeInt32LE(-1, index * 8);
+    this.replace(index, -1);
+  }
+
+  /** Waits for another descriptor in the place of an entry's. */
+  replace(index: number, descriptor: number): void {
+    this.#entries.writeInt32LE(descriptor, index * 8);
     this.#entries.writeInt16LE(0, index * 8 + 6);
   }
 
   /** Something can be read from the entry, or its other end is gone. */
   isReady(index: number): boolean {
     return this.#entries.readInt16LE(index * 8 + 6) !== 0;
+  }
+
+  /** Something can be read from the entry, whether or not its other end is gone. */
+  hasInput(index: number): boolean {
+    return (this.#entries.readInt16LE(index * 8 + 6) & POLL.POLLIN) !== 0;
   }
 
   /** Blocks until an entry is ready or `milliseconds` (fractions allowed, Infinity for ever) have passed. */

@@ -32,8 +32,8 @@ export const weakenings = {
   "the network namespace": (steps, slot) => {
     const added: Step[] = [];
     writeSteps(added, "launcher", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
-    const first = steps.findIndex(({ actor }) => actor === "launcher");
-    return steps.toSpliced(first, 0, ...added);
+    const own = steps.findIndex(({ actor, purpose }) => actor === "launcher" && purpose === "network");
+    return steps.toSpliced(own, 1, ...added);
   },
   "the process namespace": withoutNamespace(CLONE.CLONE_NEWPID),
   "the IPC namespace": withoutNamespace(CLONE.CLONE_NEWIPC),

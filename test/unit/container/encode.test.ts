@@ -50,6 +50,7 @@ describe("the encoding of a plan", () => {
     const plan = samplePlan();
     const { inherited } = encodeSteps(plan.steps);
     expect(inherited).toEqual([
+      expect.objectContaining({ text: "network namespace of the container" }),
       { kind: "result", step: plan.mounts.shown },
       { kind: "result", step: plan.mounts.root },
       { kind: "result", step: plan.mounts.scratch },

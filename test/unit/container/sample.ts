@@ -36,6 +36,7 @@ export const sampleSlot: SlotFacts = {
   userNamespace: { kind: "held", descriptor: 40, text: "user namespace" },
   worker: { kind: "held", descriptor: 41, text: "worker" },
   hostNetwork: { kind: "held", descriptor: 42, text: "network namespace of the worker" },
+  network: { kind: "held", descriptor: 44, text: "network namespace of the container" },
   staging: "/data/staging",
   layers: [
     { descriptor: { kind: "held", descriptor: 50, text: "init layer" }, path: "layers/0" },

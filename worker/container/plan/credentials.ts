@@ -1,7 +1,8 @@
-import { CAP, CLONE, KEYCTL, PR, SECCOMP } from "../../linux/constants.ts";
-import { bytes, flags, NULL, words } from "./arguments.ts";
+import { CAP, CLONE, KEYCTL, MESSAGE, PR, SECCOMP } from "../../linux/constants.ts";
+import { bytes, flags, NULL, resultOf, words } from "./arguments.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
-import { type Step, type StepWriter, writeSteps } from "./step.ts";
+import { type Argument, type Step, type StepWriter, writeSteps } from "./step.ts";
+import { RELEASE_SOCKET } from "./waiting.ts";
 
 /** `struct __user_cap_header_struct` for version 3 and the calling process, in one word. */
 const CAPABILITY_VERSION_3 = 0x20080522;
@@ -49,11 +50,33 @@ export function boundCapabilities(steps: Step[], kept: readonly Capability[]): v
   step("prctl", flags(PR, "PR_SET_NO_NEW_PRIVS"), 1, 0, 0, 0);
 }
 
-/** The filter is inherited by the payload; init runs under it as well. */
+/**
+ * The filter is inherited by the payload; init runs under it as well. Its listener, by which the slot is asked for every
+ * socket, goes to the slot and nowhere else: it is init's descriptor 0 for a moment, the lowest that is free.
+ */
 export function filterSystemCalls(steps: Step[], host: HostFacts): void {
   const step = writeSteps(steps, "init", "seccomp");
-  step("seccomp", flags(SECCOMP, "SECCOMP_SET_MODE_FILTER"), 0, { kind: "program", instructions: host.seccomp });
+  const mode = flags(SECCOMP, "SECCOMP_SET_MODE_FILTER");
+  const program = { kind: "program", instructions: host.seccomp } as const;
+  const listening = ["SECCOMP_FILTER_FLAG_NEW_LISTENER", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
+  const listener = step("seccomp", mode, flags(SECCOMP, ...listening), program);
+  step("sendmsg", RELEASE_SOCKET, messageWithDescriptor0(), flags(MESSAGE, "MSG_NOSIGNAL"));
+  step("close", resultOf(listener));
 }
+
+/** struct msghdr with one byte and a descriptor; a cmsghdr is its length, SOL_SOCKET and SCM_RIGHTS, and what it carries. */
+function messageWithDescriptor0(): Argument {
+  const byte = words("1 byte", 0);
+  const content = words("{<1 byte>, 1}", { addressOf: byte }, 1); // struct iovec
+  const rights = BigInt(MESSAGE.SOL_SOCKET) | (BigInt(MESSAGE.SCM_RIGHTS) << 32n);
+  const control = words("{SOL_SOCKET, SCM_RIGHTS, [0]}", ONE_DESCRIPTOR_LENGTH, rights, 0);
+  const text = "{msg_iov=[{<1 byte>, 1}], msg_control=[{SOL_SOCKET, SCM_RIGHTS, [0]}]}";
+  return words(text, 0, 0, { addressOf: content }, 1, { addressOf: control }, ONE_DESCRIPTOR_SPACE, 0);
+}
+
+/** CMSG_LEN(sizeof(int)) and CMSG_SPACE(sizeof(int)), see cmsg(3). */
+const ONE_DESCRIPTOR_LENGTH = 20;
+const ONE_DESCRIPTOR_SPACE = 24;
 
 /** Leaves the calling process no other effective and permitted capabilities, and no inheritable ones. */
 export function keepCapabilities(step: StepWriter, kept: readonly Capability[]): void {

@@ -33,6 +33,8 @@ export interface SlotFacts {
   readonly userNamespace: HeldDescriptor;
   /** The network namespace of the worker. */
   readonly hostNetwork: HeldDescriptor;
+  /** The network namespace of a container that asks for no other. */
+  readonly network: HeldDescriptor;
   /** A pidfd of the worker: readable once the worker is dead. */
   readonly worker: HeldDescriptor;
   /**

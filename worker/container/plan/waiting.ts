@@ -3,7 +3,7 @@ import type { SlotFacts } from "./facts.ts";
 import { type Argument, type Step, writeSteps } from "./step.ts";
 
 /** The only descriptor that init has while it waits: its end of the socket. */
-const RELEASE_SOCKET: Argument = { kind: "constant", value: 3, text: "3" };
+export const RELEASE_SOCKET: Argument = { kind: "constant", value: 3, text: "3" };
 
 const ALL_DESCRIPTORS: Argument = { kind: "constant", value: 0xffffffff, text: "~0U" };
 

@@ -9,13 +9,13 @@ import { prepareInitLayer } from "../init-layer.ts";
 import type { HeldDescriptor, HostFacts, MountedLayer, SlotFacts } from "../plan/facts.ts";
 import { SlotSteps } from "../interpret.ts";
 import { makeDevices } from "../plan/devices.ts";
-import { makeNetwork } from "../plan/network.ts";
 import type { ContainerShape } from "../plan/shape.ts";
 import type { Step } from "../plan/step.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { ContainerSpec, Layer, SetupFailure } from "../spec.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
+import { Networks } from "./networks.ts";
 import { PreparedContainer } from "./prepared-container.ts";
 import { failureOf } from "./setup-failure.ts";
 import { monotonicMs } from "./usage.ts";
@@ -65,6 +65,7 @@ export class SlotContext implements Disposable {
   readonly userNamespace: HeldDescriptor;
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
+  readonly networks: Networks;
   /** Descriptor of /dev/null. */
   readonly nothing: number;
   readonly #resources = new DisposableStack();
@@ -75,7 +76,6 @@ export class SlotContext implements Disposable {
   readonly #cgroups: CgroupHierarchy;
   readonly #waiting: WaitingContainers<PreparedContainer>;
   #ended = new DisposableStack();
-  #network: "unused" | "used" = "used";
   #containers = 0;
 
   constructor(options: SlotContextOptions) {
@@ -92,14 +92,14 @@ export class SlotContext implements Disposable {
     );
     this.#merged = this.#resources.use(new MergedLayers());
     this.#waiting = new WaitingContainers(options.warmth, (shape, container) => this.#isCurrent(shape, container));
-    // The thread has not made a network of its own yet.
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
+    this.networks = this.#resources.use(new Networks(this.hostNetwork));
     this.worker = this.#hold(openProcess(process.pid), "worker");
     this.nothing = this.#resources.adopt(openSync("/dev/null", "r+"), closeSync);
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
-  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup" | "releaseSocket"> {
+  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup" | "network" | "releaseSocket"> {
     const { idBase, userNamespace, worker, hostNetwork, staging } = this;
     return { idBase, userNamespace, worker, hostNetwork, staging, layers: this.#mountedLayers(layers) };
   }
@@ -125,15 +125,13 @@ export class SlotContext implements Disposable {
   }
 
   /**
-   * A container for a spec, with a network of its own: one that waits for such a spec, or a new one.
+   * A container for a spec: one that waits for such a spec, or a new one.
    * @param isCanceled see {@link PreparedContainer.prepare}
    * @throws {SystemCallError}
    */
   prepare(spec: ContainerSpec, isCanceled: () => boolean): PreparedContainer | SetupFailure {
     const waiting = this.#waiting.take(spec, monotonicMs());
-    if (waiting !== undefined) return waiting;
-    this.#useNetwork();
-    return PreparedContainer.prepare(this, spec, isCanceled);
+    return waiting ?? PreparedContainer.prepare(this, spec, isCanceled);
   }
 
   /**
@@ -143,10 +141,7 @@ export class SlotContext implements Disposable {
    */
   prepareAhead(announced?: ContainerSpec): Stock {
     const demand = announced && this.#waiting.demandFor(announced, monotonicMs());
-    const next = this.#waiting.refill((shape, limits) => {
-      this.#useNetwork();
-      return prepareWaiting(this, shape, limits);
-    }, demand);
+    const next = this.#waiting.refill((shape, limits) => prepareWaiting(this, shape, limits), demand);
     return { waiting: this.#waiting.count, next };
   }
 
@@ -170,7 +165,7 @@ export class SlotContext implements Disposable {
     this.#waiting.tidy(monotonicMs());
     this.#merged.tidy();
     this.#layers.tidy();
-    this.#haveNetwork();
+    this.networks.tidy();
   }
 
   /**
@@ -179,8 +174,7 @@ export class SlotContext implements Disposable {
    */
   openNetwork(): number {
     this.#takeAway();
-    this.#useNetwork();
-    return openSync("/proc/thread-self/ns/net", "r");
+    return this.networks.take();
   }
 
   /** Keeps the writable layer of a container that has ended under a name; does nothing for a read-only one. */
@@ -238,18 +232,6 @@ export class SlotContext implements Disposable {
     const ended = this.#ended;
     this.#ended = new DisposableStack();
     ended.dispose();
-  }
-
-  #haveNetwork(): void {
-    if (this.#network === "unused") return;
-    executeSteps(makeNetwork());
-    this.#network = "unused";
-  }
-
-  /** What is launched from here on is born in a network that is nobody else's. */
-  #useNetwork(): void {
-    this.#haveNetwork();
-    this.#network = "used";
   }
 
   /** An image may have been removed since the container was prepared, and perhaps pulled again. */

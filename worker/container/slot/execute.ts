@@ -76,6 +76,7 @@ export function execute(
     init,
     stdout: { descriptor: stdout.readEnd, collector: collectors.stdout },
     stderr: { descriptor: stderr.readEnd, collector: collectors.stderr },
+    sockets: prepared.socketWatch,
     cgroup: prepared.cgroup,
     limits: spec.limits,
     cancellation,

@@ -28,6 +28,7 @@ import type { SlotContext } from "./context.ts";
 import { type Inspection, Launch } from "./launcher.ts";
 import { fillVolumes, makeMountPoints } from "./prepare-volumes.ts";
 import { attempt, setupFailure } from "./setup-failure.ts";
+import { SocketWatch } from "./socket-watch.ts";
 import { tracePhase } from "./trace.ts";
 import { monotonicMs } from "./usage.ts";
 
@@ -35,6 +36,7 @@ import { monotonicMs } from "./usage.ts";
 export class PreparedContainer implements Disposable {
   readonly preparation: Preparation;
   readonly cgroup: Cgroup;
+  readonly socketWatch: SocketWatch;
   /** What its program will write to; the slot's copies of their write ends are closed when it is released. */
   readonly stdout: Pipe;
   readonly stderr: Pipe;
@@ -50,7 +52,10 @@ export class PreparedContainer implements Disposable {
   #init: ChildProcess | LaunchFailure | undefined;
 
   private constructor(
-    parts: Pick<PreparedContainer, "preparation" | "cgroup" | "slotSteps" | "layers" | "stdout" | "stderr">,
+    parts: Pick<
+      PreparedContainer,
+      "preparation" | "cgroup" | "slotSteps" | "layers" | "socketWatch" | "stdout" | "stderr"
+    >,
     launch: Launch,
     socket: number,
     resources: DisposableStack,
@@ -59,6 +64,7 @@ export class PreparedContainer implements Disposable {
     this.cgroup = parts.cgroup;
     this.slotSteps = parts.slotSteps;
     this.layers = parts.layers;
+    this.socketWatch = parts.socketWatch;
     this.stdout = parts.stdout;
     this.stderr = parts.stderr;
     this.#launch = launch;
@@ -67,7 +73,7 @@ export class PreparedContainer implements Disposable {
   }
 
   /**
-   * Makes a container of a shape, in the network that the slot has ready.
+   * Makes a container of a shape, in a network that the slot has ready.
    * @param isCanceled asked for every file that a volume is filled with: once it says so, that is given up
    * @throws {SystemCallError}
    */
@@ -81,10 +87,21 @@ export class PreparedContainer implements Disposable {
     tracePhase("cgroup");
     const sockets = openSocketPair();
     const socket = resources.adopt(sockets.near, closeSync);
+    const socketWatch = resources.use(new SocketWatch(socket));
+    const { networks } = context;
+    const network = resources.adopt(networks.take(), (it) => {
+      if (usesOwnNetwork(shape) && socketWatch.hasMadeSocket) closeSync(it);
+      else networks.putBack(it);
+    });
     using far = new DisposableStack();
     far.adopt(sockets.far, closeSync);
     const releaseSocket = { kind: "held", descriptor: sockets.far, text: "socket of the slot" } as const;
-    const facts = { ...context.facts(shape.layers), cgroup: cgroup.entry, releaseSocket };
+    const facts = {
+      ...context.facts(shape.layers),
+      cgroup: cgroup.entry,
+      network: { kind: "held", descriptor: network, text: "network namespace of the container" } as const,
+      releaseSocket,
+    };
     const preparation = planPreparation(shape, facts, context.host);
     tracePhase("plan");
 
@@ -104,7 +121,7 @@ export class PreparedContainer implements Disposable {
     tracePhase("spawn");
     cgroup.openAccounts();
     const [stdout, stderr] = [resources.use(Pipe.open()), resources.use(Pipe.open())];
-    const parts = { preparation, cgroup, slotSteps, layers: facts.layers, stdout, stderr };
+    const parts = { preparation, cgroup, slotSteps, layers: facts.layers, socketWatch, stdout, stderr };
     return new PreparedContainer(parts, launch, socket, resources.move());
   }
 
@@ -169,6 +186,11 @@ export class PreparedContainer implements Disposable {
     const namespace = systemCall("openat", AT.AT_FDCWD, cString(`/proc/${pid}/ns/mnt`), O.O_RDONLY | O.O_CLOEXEC);
     if (namespace >= 0) this.#resources.adopt(namespace, closeSync);
   }
+}
+
+/** Whether a container is in the network that was taken for it. */
+function usesOwnNetwork({ network }: ContainerShape): boolean {
+  return network === undefined || network.kind === "none";
 }
 
 /** A plan that failed before there was a container. */

@@ -3,6 +3,7 @@ import { type ChildProcess, PollSet } from "../../linux/process.ts";
 import type { ContainerLimits } from "../spec.ts";
 import type { OutputFeed } from "./output-feed.ts";
 import type { RunRequest } from "./run-request.ts";
+import type { SocketWatch } from "./socket-watch.ts";
 import type { OutputCollector } from "./streams.ts";
 
 /** Why the slot ended a container; undefined when it ended by itself. `no memory`: not by its own limit. */
@@ -15,6 +16,7 @@ export interface Supervised {
   readonly init: ChildProcess;
   readonly stdout: { readonly descriptor: number; readonly collector: OutputCollector };
   readonly stderr: { readonly descriptor: number; readonly collector: OutputCollector };
+  readonly sockets: SocketWatch;
   readonly cgroup: Cgroup;
   readonly limits: ContainerLimits;
   readonly cancellation: RunRequest;
@@ -29,15 +31,17 @@ const LOOK_MS = 50;
 /**
  * Waits until the container has ended, and ends it where a limit says so.
  *
- * One ppoll over init, the two streams and the requests of the main thread, with the next deadline as its timeout. CPU
- * time has no event: the cgroup is asked again no sooner than the rest of the budget can be used up with `cpus` cores.
+ * One ppoll over init, the two streams, the program's wishes for sockets and the requests of the main thread, with the
+ * next deadline as its timeout. CPU time has no event: the cgroup is asked again no sooner than the rest of the budget can
+ * be used up with `cpus` cores.
  */
 export function supervise(container: Supervised): EndedBy {
-  const { limits, cgroup, cancellation, feed } = container;
-  const poll = new PollSet(5);
+  const { limits, cgroup, cancellation, feed, sockets } = container;
+  const poll = new PollSet(6);
   const init = poll.add(container.init.descriptor);
   const canceled = poll.add(cancellation.descriptor);
   const watched = poll.add(feed.descriptor);
+  const asked = poll.add(-1);
   const streams = [container.stdout, container.stderr].map(({ descriptor, collector }) => ({
     index: poll.add(descriptor),
     collector,
@@ -57,12 +61,16 @@ export function supervise(container: Supervised): EndedBy {
   if (cancellation.isRequested()) end("canceled");
   for (;;) {
     const now = performance.now();
-    poll.wait(endedBy === undefined ? Math.min(deadline, nextLook, nextPost) - now : Infinity);
+    poll.replace(asked, sockets.descriptor(now));
+    const nextAnswer = sockets.restsUntil > now ? sockets.restsUntil : Infinity;
+    poll.wait(endedBy === undefined ? Math.min(deadline, nextLook, nextPost, nextAnswer) - now : Infinity);
     for (const { index, collector } of streams) {
       if (!poll.isReady(index)) continue;
       if (collector.take() === "end") poll.ignore(index);
       if (collector.truncated) end("output_limit");
     }
+    if (poll.hasInput(asked)) sockets.advance(performance.now());
+    else if (poll.isReady(asked)) sockets.end();
     if (poll.isReady(watched)) poll.ignore(watched);
     nextPost = feed.advance(performance.now());
     if (poll.isReady(init)) break;

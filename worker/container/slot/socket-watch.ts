@@ -1,0 +1,103 @@
+/**
+ * Whether a container's program has made a socket.
+ *
+ * The filter has the kernel ask for every socket that a program wants (seccomp_unotify(2)), and the slot says yes:
+ *
+ *   init      seccomp(NEW_LISTENER) ── listener ──▶ SocketWatch
+ *   program   socket(…) ── asks and waits ────────▶ SocketWatch ── goes on ──▶ the kernel makes the socket
+ *
+ * It is no decision: which sockets there are, the filter itself says. So it does not matter that another thread can change
+ * what a call points to while it waits. What counts is that a socket is made only after the answer: where nobody was
+ * answered there was none, whatever the program has tried. A filter of the program's own can refuse sockets, and nothing
+ * more: it gets no listener beside this one (EBUSY), and what it asks without one is answered ENOSYS.
+ *
+ * A program waits about 30 µs longer for each of its sockets, and one that makes none does not notice. Where the slot dies, init
+ * does, too, and nobody waits any more.
+ */
+import { closeSync } from "node:fs";
+import { SECCOMP } from "../../linux/constants.ts";
+import { receiveDescriptor } from "../../linux/descriptor-socket.ts";
+import { systemCall } from "../../linux/libc.ts";
+
+/** Size of `struct seccomp_notif`, and of `struct seccomp_notif_resp`. */
+const NOTIFICATION_BYTES = 80;
+const RESPONSE_BYTES = 24;
+
+const { SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_USER_NOTIF_FLAG_CONTINUE } = SECCOMP;
+
+/**
+ * What an answer costs is on no program's account, so there are not more than one each millisecond in the long run: 2 % of
+ * a core. A thousand at once are no more than tests of servers make.
+ */
+const ANSWER_INTERVAL_MS = 1;
+const ANSWERS_AT_ONCE = 1000;
+
+/** Watches one container. */
+export class SocketWatch implements Disposable {
+  /** What is readable when there is something to {@link advance} with; -1 for nothing. */
+  #awaited: number;
+  readonly #socket: number;
+  #listener: number | undefined;
+  #hasAnswered = false;
+  /** When the answers would have been given, had they come at their interval. */
+  #accountedMs = -Infinity;
+
+  /** @param socket what the listener comes by; the caller's */
+  constructor(socket: number) {
+    this.#socket = socket;
+    this.#awaited = socket;
+  }
+
+  /** When it may be advanced again, by `performance.now()`. */
+  get restsUntil(): number {
+    return this.#accountedMs - ANSWER_INTERVAL_MS * ANSWERS_AT_ONCE;
+  }
+
+  /** What to wait for; -1 for nothing. */
+  descriptor(now: number): number {
+    return this.restsUntil > now ? -1 : this.#awaited;
+  }
+
+  /** Takes the listener, or else answers the one that asks. To be called when there is something to be read. */
+  advance(now: number): void {
+    if (this.#listener === undefined) {
+      this.#awaited = this.#takeListener() ?? -1;
+      return;
+    }
+    this.#answer(this.#listener);
+    this.#accountedMs = Math.max(this.#accountedMs, now) + ANSWER_INTERVAL_MS;
+  }
+
+  /** Nobody is left who could ask. */
+  end(): void {
+    this.#awaited = -1;
+  }
+
+  /**
+   * Whether a socket may have been made; for certain, once every process of the container is dead. Without a listener
+   * there was no filter that asks.
+   */
+  get hasMadeSocket(): boolean {
+    return this.#hasAnswered || this.#takeListener() === undefined;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#listener !== undefined) closeSync(this.#listener);
+  }
+
+  #takeListener(): number | undefined {
+    this.#listener ??= receiveDescriptor(this.#socket);
+    return this.#listener;
+  }
+
+  #answer(listener: number): void {
+    const notification = Buffer.alloc(NOTIFICATION_BYTES);
+    // Who asked may have been killed, or called by a signal, meanwhile.
+    if (systemCall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, notification) < 0) return;
+    this.#hasAnswered = true;
+    const response = Buffer.alloc(RESPONSE_BYTES); // id, val, error, flags
+    notification.copy(response, 0, 0, 8);
+    response.writeUInt32LE(SECCOMP_USER_NOTIF_FLAG_CONTINUE, 20);
+    systemCall("ioctl", listener, SECCOMP_IOCTL_NOTIF_SEND, response);
+  }
+}
