@@ -1,6 +1,7 @@
 /** Values that have the form of a schema, more or less: what it refuses by a hair is worth more than what it never sees. */
 import * as fc from "fast-check";
 import type * as z from "zod";
+import { formOf, requiredOf } from "../support/schema-form.ts";
 import { anyValue, hostileNumber, hostileText } from "./values.ts";
 
 /** Of whatever zod schema; a field that is new in it is in the values, too. */
@@ -9,34 +10,25 @@ export function valuesOf(schema: z.core.$ZodType): fc.Arbitrary<unknown> {
 }
 
 function formed(schema: z.core.$ZodType): fc.Arbitrary<unknown> {
-  const { def } = (schema as z.core.$ZodTypes)._zod;
-  switch (def.type) {
+  const form = formOf(schema);
+  switch (form.type) {
     case "object": {
-      const fields = Object.entries(def.shape).map(([name, field]) => [name, valuesOf(field)] as const);
-      return fc.record(Object.fromEntries(fields), { requiredKeys: requiredOf(def.shape) });
+      // What cannot be left out is there, or nothing else would be looked at.
+      const fields = Object.entries(form.shape).map(([name, field]) => [name, valuesOf(field)] as const);
+      return fc.record(Object.fromEntries(fields), { requiredKeys: requiredOf(form.shape) });
     }
     case "array":
-      return fc.array(valuesOf(def.element), { maxLength: 3 });
+      return fc.array(valuesOf(form.element), { maxLength: 3 });
     case "record":
-      return fc.dictionary(fc.oneof(fc.constantFrom("A", "PATH", "x"), hostileText), valuesOf(def.valueType), {
+      return fc.dictionary(fc.oneof(fc.constantFrom("A", "PATH", "x"), hostileText), valuesOf(form.valueType), {
         maxKeys: 4,
       });
     case "union":
-      return fc.oneof(...def.options.map((option) => valuesOf(option)));
-    case "optional":
-    case "default":
-    case "prefault":
-    case "nullable":
-    case "readonly":
-    case "catch":
-    case "nonoptional":
-      return valuesOf(def.innerType);
-    case "pipe":
-      return valuesOf(def.in);
+      return fc.oneof(...form.options.map((option) => valuesOf(option)));
     case "literal":
-      return fc.constantFrom(...def.values);
+      return fc.constantFrom(...form.values);
     case "enum":
-      return fc.constantFrom(...Object.values(def.entries));
+      return fc.constantFrom(...Object.values(form.entries));
     case "string":
       return fc.oneof(fc.constantFrom("a", "python", "/work", `sha256:${"0".repeat(64)}`), hostileText);
     case "number":
@@ -46,9 +38,4 @@ function formed(schema: z.core.$ZodType): fc.Arbitrary<unknown> {
     default:
       return anyValue;
   }
-}
-
-/** What cannot be left out is there, or nothing else would be looked at. */
-function requiredOf(shape: Readonly<Record<string, z.core.$ZodType>>): string[] {
-  return Object.keys(shape).filter((name) => shape[name]?._zod.optin === undefined);
 }
