@@ -124,6 +124,20 @@ print("x" * 700_000, flush=True)`;
     expect(await bench.output(id, "logs/shard-1.run-2.log")).toHaveLength(700_001);
   });
 
+  it("sees all that commands print that are over at once", async () => {
+    const items = Array.from({ length: 12 }, (_, n) => `item-${n}`);
+    const command = ["sh", "-c", 'printf "%s is over" "$*"; echo warned >&2', "sh", "{items}"];
+    const setup = ["sh", "-c", `echo made ${process.pid} | tee made`];
+    const events = await allEvents({ items, shards: 2, strategy: "dynamic", setup, command });
+    expect(printed(events, "stdout", { phase: "setup" })).toBe(`made ${process.pid}\n`);
+    const [stdout, stderr] = ["stdout", "stderr"].map((name) =>
+      [1, 2].map((shard) => printed(events, name, { shard })).join(""),
+    );
+    const shown = stdout?.match(/item-\d+(?= .*is over| is over)/g) ?? [];
+    expect(shown.toSorted()).toEqual(items.toSorted());
+    expect(stderr).toBe("warned\n".repeat(stdout?.match(/is over/g)?.length ?? 0));
+  });
+
   it("in the middle is told of what was before as well: which shards are done, and all of those that run", async () => {
     const program = `${REPORT_ITEMS}
 import os, time

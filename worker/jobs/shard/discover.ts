@@ -3,10 +3,11 @@ import type { Discovery } from "../../../shared/shard-result.ts";
 import { shardBounds } from "../../../shared/shard-request-rules.ts";
 import type { OutputWatch } from "../../container/output-watch.ts";
 import type { ContainerSpec, RunResult } from "../../container/spec.ts";
-import { runContainer, type UnfinishedOutcome } from "../container.ts";
+import type { UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
 import { containerResult, hasSucceeded } from "../result.ts";
 import type { ShardContainers } from "./containers.ts";
+import { runWatched } from "./run-watched.ts";
 import { shortened } from "./shortened.ts";
 
 /** What a list of items may take, in bytes. */
@@ -41,7 +42,7 @@ export async function discover(
   const [first = "", ...rest] = words;
   const command = { ...spec, command: [first, ...rest], streams: { keptBytes: LIST_BYTES } } as const;
   const labels = { stage: "build", language: undefined, image } as const;
-  const result = await runContainer(command, labels, slot, context, signal, output);
+  const result = await runWatched(command, labels, slot, context, signal, output);
   if (result.kind !== "ended") return result;
   const { items, ignoredLines } = readItems(Buffer.from(result.stdout.content).toString());
   const discovery = { ...containerResult(shortened(result)), ignoredLines };

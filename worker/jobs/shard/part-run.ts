@@ -6,13 +6,14 @@ import { ITEMS, REPORT_DIRECTORY, type ShardRequest } from "../../../shared/shar
 import type { ShardRun } from "../../../shared/shard-result.ts";
 import type { ContainerSpec, OutputSpool, RunResult } from "../../container/spec.ts";
 import type { StoredImage } from "../../images/store.ts";
-import { runContainer, type UnfinishedOutcome } from "../container.ts";
+import type { UnfinishedOutcome } from "../container.ts";
 import type { ContainerRunner, JobContext } from "../context.ts";
 import type { Progress } from "../progress.ts";
 import { hasSucceeded } from "../result.ts";
 import { commandFor, type ShardPlace, variablesFor } from "./command.ts";
 import { readTail } from "./log-tail.ts";
 import { PartFiles } from "./part-files.ts";
+import { runWatched } from "./run-watched.ts";
 import { KEPT_BYTES, shorten } from "./shortened.ts";
 import { noCounts } from "./parts.ts";
 import { reportReaders } from "./reading/pool.ts";
@@ -113,7 +114,7 @@ export class PartRunner {
     const spec = this.#specFor(items, log.fd);
     const output = progress.outputOf({ shard: place.shard }, this.#watchedBytes);
     const labels = { stage: "run", language: undefined, image } as const;
-    const result = await runContainer(spec, labels, slot, context, signal, output);
+    const result = await runWatched(spec, labels, slot, context, signal, output);
     if (result.kind !== "ended") return result;
     const { tail, bytes } = await readTail(log, KEPT_BYTES);
     return { kind: "executed", result, stdout: tail, loggedBytes: bytes };

@@ -18,10 +18,11 @@ import {
 } from "../../images/builds/build-layers.ts";
 import { packBuild } from "../../images/builds/packed-build.ts";
 import { type Digest, digestOf } from "../../images/digest.ts";
-import { runContainer, type UnfinishedOutcome } from "../container.ts";
+import type { UnfinishedOutcome } from "../container.ts";
 import { type ContainerRunner, failed, type JobContext } from "../context.ts";
 import { containerResult, hasSucceeded } from "../result.ts";
 import type { ShardContainers } from "./containers.ts";
+import { runWatched } from "./run-watched.ts";
 import { shortened } from "./shortened.ts";
 
 /** Name under which a slot has what the set-up wrote. */
@@ -63,7 +64,7 @@ export async function setUp(
     const [first = "", ...rest] = request.setup;
     const spec = { ...containers.spec, command: [first, ...rest], keepLayerAs: LAYER, streams } as const;
     const labels = { stage: "build", language: undefined, image: containers.image } as const;
-    const ended = await runContainer(spec, labels, slot, context, signal, output);
+    const ended = await runWatched(spec, labels, slot, context, signal, output);
     if (ended.kind !== "ended") {
       attempted.ending = ended;
       return undefined;
