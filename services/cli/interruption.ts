@@ -27,7 +27,8 @@ export class Interruption implements Disposable {
   readonly #interrupt = (): void => this.#controller.abort();
 
   constructor() {
-    process.once("SIGINT", this.#interrupt).once("SIGTERM", this.#interrupt);
+    // Not only once: whoever restores the cursor when we are ended would take it for that, if nobody else listened any more.
+    process.on("SIGINT", this.#interrupt).on("SIGTERM", this.#interrupt);
     readers.once("gone", this.#interrupt);
   }
 
