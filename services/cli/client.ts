@@ -38,6 +38,8 @@ export class ApiError extends Error {
 export interface Client {
   /** Adds a job; `request` is the body of `POST /v1/jobs`. */
   submit(request: Readonly<Record<string, unknown>>): Promise<Job>;
+  /** Adds a job that is watched from its beginning: what a part of it prints is in no result. @returns its id */
+  submitWatched(request: Readonly<Record<string, unknown>>): Promise<string>;
   /** Resolves with the job when nothing will change about it any more. Aborting ends the wait, not the job. */
   finished(id: string, signal: AbortSignal): Promise<Job>;
   /** What happens in a job, behind an event or from the beginning, up to its result; a stream that breaks is resumed. */
@@ -86,11 +88,22 @@ export function createClient({ url, apiKey }: ClientOptions): Client {
     return parsed.data;
   }
 
+  const posted = (body: Readonly<Record<string, unknown>>): RequestInit => ({
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
   return {
     get,
-    submit(body) {
-      const headers = { "content-type": "application/json" };
-      return get("/v1/jobs", jobSchema, { method: "POST", headers, body: JSON.stringify(body) });
+    submit: (body) => get("/v1/jobs", jobSchema, posted(body)),
+    async submitWatched(body) {
+      const { headers, body: events } = await request("/v1/jobs?stream=true", posted(body));
+      // They are read like those of any job: a stream that breaks is resumed.
+      await events?.cancel();
+      const location = headers.get("location");
+      if (location === null) throw new ApiError(`${url} does not answer as longshore does: it names no job`);
+      return location.slice(location.lastIndexOf("/") + 1);
     },
     async finished(id, signal) {
       for (;;) {

@@ -5,7 +5,6 @@ import type { Config } from "../../../shared/config.ts";
 import type { ShardJob } from "../../../shared/job.ts";
 import { limitNames, limitTable } from "../../../shared/limits.ts";
 import { shardStrategies } from "../../../shared/shard-request.ts";
-import { shardEventSchema } from "../../../shared/shard-result.ts";
 import { type Client, createClient } from "../client.ts";
 import { exitCodeOfShard } from "../exit-codes.ts";
 import { putBlob } from "../put-blob.ts";
@@ -14,8 +13,9 @@ import { collect, limitOption } from "../request-options.ts";
 import { saveOutputs } from "../save-outputs.ts";
 import { annotate } from "../shard/annotations.ts";
 import { expandItems } from "../shard/items.ts";
-import { showShards } from "../shard/progress.ts";
+import { showSuite } from "../shard/progress.ts";
 import { describeShardRequest, type ShardOptions } from "../shard/request.ts";
+import { readSuiteEvent } from "../shard/suite-events.ts";
 import { summarize } from "../shard/summary.ts";
 import { followJob, settleJob } from "../watch-job.ts";
 
@@ -28,6 +28,7 @@ interface Options extends ShardOptions {
   readonly junit: string;
   readonly saveTo?: string;
   readonly json?: true;
+  readonly verbose?: true;
 }
 
 /** `longshore shard`: the test suite of a checkout, split over all workers. */
@@ -57,6 +58,10 @@ export function shardCommand(config: () => Config, command: readonly string[]): 
     .option("-o, --output <glob>", "file to fetch from each shard when it is done; repeatable", collect)
     .option("--save-to <directory>", "where those files, and what each shard printed, are put; outputs unless given")
     .addOption(new Option("--priority <level>", "order among waiting jobs").choices(["low", "normal", "high"]))
+    .option(
+      "-v, --verbose",
+      "show what setup, discovery and shards print, line by line with their name in front, on stderr",
+    )
     .option("--json", "print the finished job as JSON instead of a summary");
   for (const name of limitNames) shard.option(`${limitOption(name)} <number>`, limitTable[name].meaning);
   return shard.addHelpText("after", help).action(async (options: Options) => {
@@ -88,11 +93,10 @@ async function runShards(config: Config, options: Options, command: readonly str
     checkout.bytes < 1e6 ? `${(checkout.bytes / 1e3).toFixed(1)} kB` : `${(checkout.bytes / 1e6).toFixed(1)} MB`;
   report(checkout.status === "there" ? `the checkout (${size}) was there already` : `sent the checkout (${size})`);
   const suite = basename(resolve(directory)) || "/";
-  const { id } = await client.submit(
-    describeShardRequest(options, { checkout: checkout.digest, items, command, suite }),
-  );
+  const input = { checkout: checkout.digest, items, command, suite };
+  const id = await client.submitWatched(describeShardRequest(options, input));
   report(`job ${id}`);
-  const job = await settleJob(client, id, await followShards(client, id));
+  const job = await settleJob(client, id, await followShards(client, id, options));
   if (job.kind !== "shard") throw new Error(`the server answered with a job of kind ${job.kind}`);
   if (options.json === true) process.stdout.write(`${JSON.stringify(job, undefined, 2)}\n`);
   else print(job, options.at);
@@ -100,10 +104,11 @@ async function runShards(config: Config, options: Options, command: readonly str
   process.exitCode = exitCodeOfShard(job);
 }
 
-async function followShards(client: Client, id: string): ReturnType<typeof followJob> {
-  using progress = showShards(process.stderr);
-  return await followJob(client, id, ({ name, data }) => {
-    if (name === "shard") progress.show(shardEventSchema.parse(JSON.parse(data)));
+async function followShards(client: Client, id: string, { verbose }: Options): ReturnType<typeof followJob> {
+  using progress = showSuite(process.stderr, verbose === true ? "streamed" : "last line");
+  return await followJob(client, id, (sent) => {
+    const event = readSuiteEvent(sent);
+    if (event !== undefined) progress.show(event);
   });
 }
 

@@ -3,7 +3,7 @@ import { styleText } from "node:util";
 import { decodeContent } from "../../../shared/content.ts";
 import type { FailedTest, LossReason, ShardReport, ShardResult } from "../../../shared/shard-result.ts";
 import { printable } from "../report.ts";
-import { describeCounts, seconds } from "./progress.ts";
+import { describeCounts, seconds } from "./lines.ts";
 
 /** Lines of a failure's details, or of what a command printed; the rest is in the report. */
 const LINES_MAX = 30;
@@ -73,8 +73,10 @@ function* describeBadRun({ shard, counts, runs, stdout, stderr, error }: ShardRe
   yield* quote(`${decodeContent(stdout).toString()}\n${decodeContent(stderr).toString()}`);
 }
 
-function describeTime({ shard, wallTimeMs, expectedMs, items, counts, worker }: ShardReport): string {
-  const expected = expectedMs === null ? "" : `, ${seconds(expectedMs)} expected`;
+const endings: Readonly<Record<ShardReport["state"], string>> = { done: "", failed: ", failed", canceled: ", stopped" };
+
+function describeTime({ shard, state, wallTimeMs, expectedMs, items, counts, worker }: ShardReport): string {
+  const expected = `${expectedMs === null ? "" : `, ${seconds(expectedMs)} expected`}${endings[state]}`;
   const place = worker === null ? "" : ` on ${printable(worker)}`;
   return `  ${seconds(wallTimeMs).padStart(9)}  shard ${shard}: ${items} items, ${counts.tests} tests${place}${expected}`;
 }

@@ -2,42 +2,9 @@ import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { exitCodeOfShard } from "../../../../services/cli/exit-codes.ts";
 import { annotate } from "../../../../services/cli/shard/annotations.ts";
-import { ChangeLines, describeShard } from "../../../../services/cli/shard/progress.ts";
 import { summarize } from "../../../../services/cli/shard/summary.ts";
 import type { ShardResult } from "../../../../shared/shard-result.ts";
-import { makeEvent, makeFailedTest, makeResult, makeShard, noCounts } from "./sample.ts";
-
-describe("a shard's line", () => {
-  it.each([
-    [{}, "shard  2/12  running   3 of 10 items  6 passed, 1 failed  1.50 s  worker-1"],
-    [
-      { itemsTotal: null, attempt: 2, wallTimeMs: 61_000 },
-      "shard  2/12  running   3 items  6 passed, 1 failed  61.0 s  worker-1  attempt 2",
-    ],
-    [{ state: "queued", worker: null, counts: noCounts }, "shard  2/12  queued"],
-  ] as const)("for %j", (parts, line) => {
-    expect(describeShard(makeEvent(parts), 0, undefined)).toBe(line);
-  });
-
-  it("goes on counting seconds between events", () => {
-    expect(describeShard(makeEvent(), 1000, undefined)).toContain("2.50 s");
-  });
-
-  it("is printed once for each change where it cannot be drawn anew", () => {
-    const lines: string[] = [];
-    using progress = new ChangeLines((line) => lines.push(line));
-    for (const items of [1, 2, 3]) progress.show(makeEvent({ items }));
-    progress.show(makeEvent({ attempt: 2 }));
-    progress.show(makeEvent({ shard: 3 }));
-    progress.show(makeEvent({ state: "done", attempt: 2 }));
-    expect(lines.map((line) => line.slice(0, 20))).toEqual([
-      "shard  2/12  running",
-      "shard  2/12  running",
-      "shard  3/12  running",
-      "shard  2/12  done   ",
-    ]);
-  });
-});
+import { makeFailedTest, makeResult, makeShard, noCounts } from "./sample.ts";
 
 const summary = (result: ShardResult) => [...summarize(result)].map(stripVTControlCharacters);
 
@@ -105,6 +72,21 @@ describe("the summary", () => {
       "shard 1 printed",
       "  | pytest: not found",
     ]);
+  });
+
+  it("says which shards were stopped, and what was lost by that", () => {
+    const lines = summary(
+      makeResult({
+        outcome: "failed",
+        message: "1 test failed; 1 item is lost; shard 2 was stopped",
+        counts: { ...noCounts, tests: 1, failed: 1, lost: 1 },
+        lost: [{ item: "tests/test_b.py", shard: 2, reason: "not_run" }],
+        shards: [makeShard(), makeShard({ shard: 2, state: "canceled", items: 0, counts: noCounts })],
+      }),
+    );
+    expect(lines).toContain("lost  tests/test_b.py (shard 2): its shard was stopped before");
+    expect(lines).toContain("     12.3 s  shard 2: 0 items, 0 tests on worker-1, stopped");
+    expect(lines.at(-1)).toMatch(/; 1 test failed; 1 item is lost; shard 2 was stopped$/);
   });
 
   it("shows what setup printed when it failed", () => {

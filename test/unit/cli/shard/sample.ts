@@ -1,4 +1,4 @@
-import type { FailedTest, ShardEvent, ShardReport, ShardResult } from "../../../../shared/shard-result.ts";
+import type { FailedTest, PhaseEvent, ShardEvent, ShardReport, ShardResult } from "../../../../shared/shard-result.ts";
 
 export const noCounts = { tests: 0, passed: 0, failed: 0, errored: 0, skipped: 0, flaky: 0, lost: 0 };
 
@@ -15,6 +15,18 @@ export function makeEvent(parts: Partial<ShardEvent> = {}): ShardEvent {
     itemsTotal: 10,
     counts: { ...noCounts, tests: 7, passed: 6, failed: 1 },
     wallTimeMs: 1500,
+    ...parts,
+  };
+}
+
+export function makePhase(parts: Partial<PhaseEvent> = {}): PhaseEvent {
+  return {
+    phase: "setup",
+    state: "running",
+    worker: "worker-1",
+    cached: false,
+    items: null,
+    wallTimeMs: 0,
     ...parts,
   };
 }
