@@ -73,7 +73,7 @@ export class StepContainers implements StepRunner, AsyncDisposable {
     const { dataDirectory, idBase } = this.#options;
     const identity = this.#resources.use(await WorkerIdentity.take({ idBase, slots: 1 }));
     const runtime = this.#resources.use(
-      new ContainerRuntime({ dataDirectory, idBase: identity.idBase, worker: identity.cgroupName }),
+      new ContainerRuntime({ dataDirectory, idBase: identity.idBase, worker: identity.name }),
     );
     return { slot: this.#resources.use(await runtime.openSlot(0)), idBase: identity.idBase };
   }

@@ -7,7 +7,7 @@
  *
  * Everything here is on the main thread and waits for others; nothing blocks it, or locks would be lost.
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Redis } from "ioredis";
@@ -29,14 +29,13 @@ import { version } from "../shared/version.ts";
 import { HEARTBEAT_MS, type WorkerInfo, WorkerRegistry } from "../shared/workers.ts";
 import { describedImage, summarizeImage } from "./announcement.ts";
 import { detectCgroups } from "./cgroup/detect.ts";
-import { openCgroups } from "./cgroup/open.ts";
 import { Consumer } from "./consumer.ts";
 import { DirectoryWatch } from "./data-directory.ts";
 import { initLayerPath } from "./container/init-layer.ts";
 import { ContainerRuntime } from "./container/runtime.ts";
 import { CoreLease } from "./cores.ts";
 import { insistOnVolumes } from "./doctor/volumes.ts";
-import { lockAbandoned, WorkerIdentity } from "./identity.ts";
+import { isWorkerName, WorkerIdentity } from "./identity.ts";
 import { BuildLayers } from "./images/builds/build-layers.ts";
 import { collectGarbage } from "./images/garbage.ts";
 import { InputLayers } from "./images/inputs/input-layers.ts";
@@ -53,6 +52,7 @@ import { WorkerMetrics } from "./metrics.ts";
 import { Placement } from "./placement.ts";
 import { periodically } from "./periodically.ts";
 import { SlotPool } from "./slots.ts";
+import { SpoolDirectory } from "./spool-directory.ts";
 import { insist } from "./insist.ts";
 
 /** How often jobs are looked for that everybody has lost; each worker does it. */
@@ -95,42 +95,34 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
   await clearLeftovers(images);
   const puller = new ImagePuller(images, registrySettings(config, process.env));
   const { dataDirectory } = config;
-  const spools = join(dataDirectory, "outputs");
-  await mkdir(spools, { recursive: true });
-  const predecessors = [
-    ...(await readdir(spools)),
-    ...openCgroups({ layout: detectCgroups(), worker: "" }).workers().toSorted(),
-  ];
   // Each slot has a companion.
-  const identity = resources.use(
-    await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots, predecessors }),
-  );
-  const { id, idBase, cgroupName } = identity;
+  const identity = resources.use(await WorkerIdentity.take({ idBase: config.idBase, slots: 2 * config.slots }));
+  const { id, name, idBase } = identity;
+  const spool = resources.use(await SpoolDirectory.open(join(dataDirectory, "outputs"), name));
   const { choice: cores } = resources.use(await CoreLease.take({ ...config, layout: detectCgroups() }));
   if (cores.kind === "shared") logger.info({ reason: cores.reason }, "slots share the cores");
   const runtime = resources.use(
     new ContainerRuntime({
       dataDirectory,
       idBase,
-      worker: cgroupName,
+      worker: name,
       warmth: config.warmth,
       ...(cores.kind === "divided" && { cores }),
     }),
   );
-  await runtime.removeAbandoned(lockAbandoned).catch((error: unknown) => {
-    logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
-  });
+  for (const place of [runtime, spool]) {
+    try {
+      await place.removeAbandoned(isWorkerName);
+    } catch (error) {
+      logger.warn({ err: error }, "what a dead worker left cannot be removed: the next worker will try again");
+    }
+  }
   const slots = resources.use(await SlotPool.open(config.slots, (index) => runtime.openSlot(index)));
 
   const { queue, attempts, resultTtlSeconds } = config;
   const metrics = new WorkerMetrics();
   metrics.observe(slots, images);
   const server = resources.use(await MetricsServer.open(metrics, config.metricsHost, config.metricsPort));
-  // What a predecessor of this name has left; nobody else has it.
-  const outputSpool = { directory: join(spools, cgroupName), bytesMax: config.outputFilesBytes };
-  await rm(outputSpool.directory, { recursive: true, force: true });
-  // By which a successor knows the name.
-  await mkdir(outputSpool.directory, { mode: 0o700 });
   const storage = openBlobStorage(config, redis);
   const blobs = resources.use(new Blobs({ redis, queue, storage, bytesMax: config.blobBytes }));
   const inputs = await InputLayers.open(join(dataDirectory, "inputs"), {
@@ -246,7 +238,7 @@ export async function startWorker(config: Config, logger: Logger): Promise<Runni
       shards,
       queue: jobQueue,
       caseBlobs,
-      outputSpool,
+      outputSpool: { directory: spool.path, bytesMax: config.outputFilesBytes },
       puller,
       pull: config.pull,
       presets,

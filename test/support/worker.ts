@@ -4,6 +4,7 @@ import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { bareEnvironment } from "./environment.ts";
+import type { ProgramCgroup } from "./program-cgroup.ts";
 import { removeWorkerCgroups } from "./worker-cgroups.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../worker/main.ts");
@@ -31,9 +32,17 @@ export interface WorkerProcess extends AsyncDisposable {
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts a worker with nothing in its environment but what is stated. */
-export function startWorkerProcess(environment: Readonly<Record<string, string>>): WorkerProcess {
-  const child = spawn(process.execPath, [PROGRAM], {
+/**
+ * Starts a worker with nothing in its environment but what is stated.
+ * @param cgroup where it is started, if not in the caller's
+ */
+export function startWorkerProcess(
+  environment: Readonly<Record<string, string>>,
+  cgroup?: Pick<ProgramCgroup, "enter">,
+): WorkerProcess {
+  const command = [process.execPath, PROGRAM];
+  const [program = "", ...words] = cgroup?.enter(command) ?? command;
+  const child = spawn(program, words, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...bareEnvironment(), LONGSHORE_METRICS_PORT: "0", ...environment },
   });
@@ -76,7 +85,7 @@ export function startWorkerProcess(environment: Readonly<Record<string, string>>
       const { signal } = await exit;
       clearTimeout(patience);
       const known = await id.catch(() => undefined);
-      if (signal === "SIGKILL" && known !== undefined) await removeWorkerCgroups(known);
+      if (signal === "SIGKILL" && known !== undefined) removeWorkerCgroups(known);
     },
   };
 }

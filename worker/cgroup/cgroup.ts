@@ -25,7 +25,7 @@ import type { CgroupLayout } from "./detect.ts";
 /** Where a worker's cgroup is. Plain data: it is handed to the slots' threads, which open it for themselves. */
 export interface CgroupRoot {
   readonly layout: CgroupLayout;
-  /** Name of the worker, without a slash; no two workers of a machine may have the same at once. */
+  /** Name of the worker, without a slash; no two in the same place may have the same at once. */
   readonly worker: string;
   /** The cores of the slot that opens it; every core that the worker may use when left out. */
   readonly cores?: SlotCores;
@@ -98,9 +98,9 @@ export interface Cgroup extends Disposable {
 export interface CgroupHierarchy {
   readonly version: 1 | 2;
   /**
-   * Makes the worker's cgroup; does nothing where it exists. Once per process, on the main thread, before `create`.
-   * On v2 the processes of the worker's own cgroup move into a leaf.
-   * @throws {Error} when the worker may not: the message names the way out
+   * Makes the worker's cgroup and holds it, so that no other process takes it for abandoned while this one lives. Once
+   * per process, on the main thread, before `create`. On v2 the processes of the worker's own cgroup move into a leaf.
+   * @throws {Error} when the worker may not, or another process holds it: the message names the way out
    */
   prepare(): void;
   /**
@@ -117,12 +117,17 @@ export interface CgroupHierarchy {
    */
   create(name: string, limits?: CgroupLimits): Cgroup;
   /**
-   * Kills and removes what is below the worker's cgroup: what a dead predecessor of the same name left.
+   * Kills and removes what is below the worker's cgroup.
    * @param prefix only cgroups whose names begin so: what a dead thread left
    */
   sweep(prefix?: string): void;
-  /** Names of all workers that have a cgroup beside this one's, this one's among them, alive or not. */
-  workers(): readonly string[];
-  /** Removes the worker's cgroup with all that is below it, at shutdown. */
+  /**
+   * Kills and removes what workers left that were started in the same place and have ended without a farewell: cgroups
+   * beside this one that nobody holds.
+   * @param isWorker tells the names of workers from those of other things, which stay
+   * @throws {Error} when one cannot be removed, e.g. because a process in it waits for its disk
+   */
+  removeAbandoned(isWorker: (name: string) => boolean): void;
+  /** Removes the worker's cgroup with all that is below it, at shutdown, and lets go of it. */
   remove(): void;
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "nod
 import { constants } from "node:os";
 import { AT, O } from "../linux/constants.ts";
 import { SystemCallError } from "../linux/errno.ts";
+import { HeldDirectory } from "../linux/held-directory.ts";
 import { cString, systemCall } from "../linux/libc.ts";
 
 const ENOENT = "ENOENT";
@@ -18,14 +19,24 @@ export class CgroupFiles {
   /** Descriptors by path. */
   readonly #kept = new Map<string, number>();
 
-  /** Makes a cgroup; one that exists is an error (EEXIST). */
-  makeDirectory(path: string): void {
-    attempt("mkdir", path, () => mkdirSync(path));
+  /** Makes a cgroup; one that exists is an error (EEXIST). @param mode by default everybody may look in */
+  makeDirectory(path: string, mode = 0o755): void {
+    attempt("mkdir", path, () => mkdirSync(path, { mode }));
   }
 
   /** Removes a cgroup without processes and children; one that is gone is fine. */
   removeDirectory(path: string): void {
     attemptUnlessMissing("rmdir", path, () => rmdirSync(path));
+  }
+
+  /** See {@link HeldDirectory.make}. */
+  hold(path: string, make: () => void): HeldDirectory {
+    return HeldDirectory.make(path, make);
+  }
+
+  /** See {@link HeldDirectory.tryHold}. */
+  tryHold(path: string): HeldDirectory | undefined {
+    return HeldDirectory.tryHold(path);
   }
 
   /** Writes to a file of the kernel's, in one write as the kernel wants it. */

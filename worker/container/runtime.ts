@@ -16,7 +16,7 @@ export interface RuntimeOptions {
   readonly dataDirectory: string;
   /** The host's first id of slot 0; each slot takes the next 65,536. */
   readonly idBase: number;
-  /** Name of the worker's cgroup: unique on this machine, the same after a restart, without a slash. */
+  /** Name of the worker's cgroup: unique on this machine, without a slash. */
   readonly worker: string;
   /** What slots prepare ahead of runs; nothing when left out. */
   readonly warmth?: WarmthOptions;
@@ -39,9 +39,7 @@ export class ContainerRuntime implements Disposable {
   readonly #remove = (): void => this.#cgroups.remove();
 
   /**
-   * Prepares the machine: makes the worker's cgroup, and sweeps from it what a dead predecessor of the same name left.
-   * Everything else of a container (processes, mounts, scratch) has died with that predecessor.
-   *
+   * Prepares the machine: makes the worker's cgroup, and holds it until it is disposed of or the process ends.
    * @throws {Error} when the machine lacks something; the message names the way out
    */
   constructor(options: RuntimeOptions) {
@@ -52,7 +50,6 @@ export class ContainerRuntime implements Disposable {
     this.#cgroupRoot = { layout: detectCgroups(), worker: options.worker };
     this.#cgroups = openCgroups(this.#cgroupRoot);
     this.#cgroups.prepare();
-    this.#cgroups.sweep();
     if (options.cores !== undefined) this.#cgroups.prepareCores();
     process.once("exit", this.#remove);
   }
@@ -82,15 +79,13 @@ export class ContainerRuntime implements Disposable {
   }
 
   /**
-   * Removes the cgroups of workers that ended without a farewell and that nobody has succeeded.
-   * @param lock answers what keeps others from taking a name until it is disposed of; undefined for a living worker's
+   * Removes the cgroups of workers that were started in the same place and have ended without a farewell. Everything
+   * else of their containers (processes, mounts, scratch) has died with them.
+   * @param isWorker tells the names of workers from those of other things, which stay
    * @throws {Error} when one cannot be removed, e.g. because a process in it waits for its disk
    */
-  async removeAbandoned(lock: (worker: string) => Promise<AsyncDisposable | undefined>): Promise<void> {
-    for (const worker of this.#cgroups.workers()) {
-      await using lease = await lock(worker);
-      if (lease !== undefined) openCgroups({ ...this.#cgroupRoot, worker }).remove();
-    }
+  removeAbandoned(isWorker: (name: string) => boolean): void {
+    this.#cgroups.removeAbandoned(isWorker);
   }
 
   /** Removes the worker's cgroup, when all slots are closed. */

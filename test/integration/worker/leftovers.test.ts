@@ -1,9 +1,12 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { IDS_PER_SLOT } from "../../../shared/ids.ts";
 import { type DataDirectory, makeDataDirectory } from "../../support/images.ts";
+import { ProgramCgroup } from "../../support/program-cgroup.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../support/worker.ts";
-import { workerCgroups } from "../../support/worker-cgroups.ts";
+import { workerCgroups, workerName } from "../../support/worker-cgroups.ts";
 import { Client } from "./client.ts";
 
 let redis: RedisServer;
@@ -22,13 +25,11 @@ afterAll(async () => {
   await redis.stop();
 });
 
-function start(environment: Readonly<Record<string, string>> = {}): WorkerProcess {
-  return startWorkerProcess({
-    REDIS_URL: redis.url,
-    LONGSHORE_DATA: data.path,
-    LONGSHORE_SLOTS: "1",
-    ...environment,
-  });
+function start(environment: Readonly<Record<string, string>> = {}, cgroup?: ProgramCgroup): WorkerProcess {
+  return startWorkerProcess(
+    { REDIS_URL: redis.url, LONGSHORE_DATA: data.path, LONGSHORE_SLOTS: "1", ...environment },
+    cgroup,
+  );
 }
 
 /** Gives a worker a job that does not end by itself. */
@@ -43,14 +44,19 @@ async function cgroupsOf(worker: WorkerProcess): Promise<string[]> {
   return workerCgroups(await worker.id);
 }
 
+function spoolOf(id: string): string {
+  return join(data.path, "outputs", workerName(id));
+}
+
 describe("a worker leaves no cgroup", () => {
-  it("when it is told to stop", async () => {
+  it("and no spool when it is told to stop", async () => {
     await using worker = start();
     const cgroups = await cgroupsOf(worker);
-    expect(cgroups.filter(existsSync)).toEqual(cgroups);
+    const left = [...cgroups, spoolOf(await worker.id)];
+    expect(left.filter(existsSync)).toEqual(left);
     worker.signal("SIGTERM");
     expect((await worker.exit).code).toBe(0);
-    expect(cgroups.filter(existsSync)).toEqual([]);
+    expect(left.filter(existsSync)).toEqual([]);
   });
 
   it("when it is told to stop twice, in the middle of a job", async () => {
@@ -64,26 +70,80 @@ describe("a worker leaves no cgroup", () => {
     expect(cgroups.filter(existsSync)).toEqual([]);
     await client.store.cancel(id);
   });
+});
 
-  it("when it was killed in the middle of a job, as soon as any other one starts", async () => {
-    await using living = start();
-    const kept = await cgroupsOf(living);
+/** Where workers are started that are killed. Whoever runs beside this test starts none there, and so sweeps nothing. */
+class Place extends ProgramCgroup {
+  /** What workers have there, by name. */
+  workers(): string[] {
+    const directories = this.children().map((directory) => /\/longshore\/([^/]+)$/.exec(directory)?.[1]);
+    return [...new Set(directories.flatMap((name) => name ?? []))].toSorted();
+  }
+}
+
+describe("what a worker left that was killed in the middle of a job is swept", () => {
+  /** Looks when all of these take jobs. */
+  const expectOnly = async (place: Place, ...workers: readonly WorkerProcess[]): Promise<void> => {
+    const names = await Promise.all(workers.map(async ({ id }) => workerName(await id)));
+    expect(place.workers()).toEqual(names.toSorted());
+  };
+
+  it("by the first that starts in the same cgroup, whatever its data directory and its user ids are", async () => {
+    using place = new Place(`longshore-leftovers-${process.pid}-1`);
+    await using living = start({}, place);
+    await living.ready;
     const first = await occupy();
-    await using killed = start();
-    const cgroups = await cgroupsOf(killed);
+    await using killed = start({}, place);
+    await killed.ready;
     const second = await occupy();
     killed.signal("SIGKILL");
     await killed.exit;
-    expect(cgroups.filter(existsSync)).toEqual(cgroups);
-    // Not its successor: one with other user ids, and with a data directory of its own.
+    await expectOnly(place, living, killed);
     await using elsewhere = await makeDataDirectory("bash");
-    await using other = start({ LONGSHORE_DATA: elsewhere.path, LONGSHORE_ID_BASE: "2000000000" });
-    const others = await cgroupsOf(other);
-    expect(cgroups.filter(existsSync)).toEqual([]);
-    expect(kept.filter(existsSync)).toEqual(kept);
-    expect(others.filter(existsSync)).toEqual(others);
+    await using other = start({ LONGSHORE_DATA: elsewhere.path, LONGSHORE_ID_BASE: "2000000000" }, place);
+    await expectOnly(place, living, other);
     expect((await client.store.get(first))?.state).toBe("running");
     await Promise.all([first, second].map((id) => client.store.cancel(id)));
+  });
+
+  it("by the first that starts with the same data directory, wherever", async () => {
+    using place = new Place(`longshore-leftovers-${process.pid}-2`);
+    await using living = start({}, place);
+    await using killed = start({}, place);
+    const [kept, left] = [spoolOf(await living.id), spoolOf(await killed.id)];
+    for (const spool of [kept, left]) writeFileSync(join(spool, "file"), "content");
+    killed.signal("SIGKILL");
+    await killed.exit;
+    await using other = start();
+    await other.ready;
+    expect(existsSync(left)).toBe(false);
+    expect(readdirSync(kept)).toEqual(["file"]);
+    await expectOnly(place, living, killed);
+  });
+
+  it("when a worker elsewhere has got the user ids of the dead one, too", async () => {
+    using place = new Place(`longshore-leftovers-${process.pid}-3`);
+    // Ids that no other test uses, and another run of this one hardly.
+    const LONGSHORE_ID_BASE = String((480 + (process.pid % 8)) * 64 * IDS_PER_SLOT);
+    await using killed = start({ LONGSHORE_ID_BASE }, place);
+    const left = spoolOf(await killed.id);
+    const jobs = [await occupy()];
+    killed.signal("SIGKILL");
+    await killed.exit;
+    await using elsewhere = await makeDataDirectory("bash");
+    await using heir = start({ LONGSHORE_ID_BASE, LONGSHORE_DATA: elsewhere.path });
+    const blockOf = (id: string): string | undefined => /-(\d+)-[0-9a-f]+$/.exec(id)?.[1];
+    expect(blockOf(await heir.id)).toBe(blockOf(await killed.id));
+    await expectOnly(place, killed);
+    expect(existsSync(left)).toBe(true);
+    jobs.push(await occupy());
+    await using successor = start({ LONGSHORE_ID_BASE }, place);
+    await expectOnly(place, successor);
+    expect(existsSync(left)).toBe(false);
+    const heirs = await cgroupsOf(heir);
+    expect(heirs.filter(existsSync)).toEqual(heirs);
+    expect((await client.store.get(jobs[1] ?? ""))?.state).toBe("running");
+    await Promise.all(jobs.map((id) => client.store.cancel(id)));
   });
 });
 

@@ -114,9 +114,9 @@ describe("a slot's cores on v1", () => {
     openCgroups({ layout, worker: "w1" }, tree).prepareCores();
     expect(tree.takeLog()).toEqual([
       "mkdir cpuset/longshore",
+      "mkdir cpuset/longshore/w1",
       "cpuset/longshore/cpuset.cpus = 0-7",
       "cpuset/longshore/cpuset.mems = 0-1",
-      "mkdir cpuset/longshore/w1",
       "cpuset/longshore/w1/cpuset.cpus = 0-7",
       "cpuset/longshore/w1/cpuset.mems = 0-1",
     ]);
@@ -138,13 +138,12 @@ describe("a slot's cores on v1", () => {
     expect(tree.takeLog()).toEqual(joined);
   });
 
-  test("go with the worker's cgroup, and with those that a dead worker left", () => {
+  test("go with the worker's cgroup", () => {
     const { tree, layout } = open();
     using _ = tree;
     const cgroups = openCgroups({ layout, worker: "w1" }, tree);
     cgroups.prepareCores();
     openCgroups({ layout, worker: "w1", cores }, tree).occupy();
-    expect(cgroups.workers()).toEqual(["w1"]);
     tree.takeLog();
     cgroups.sweep("3-");
     expect(tree.takeLog()).toEqual([]);
@@ -152,6 +151,20 @@ describe("a slot's cores on v1", () => {
     expect(tree.takeLog()).toEqual(["rmdir cpuset/longshore/w1/slot-3"]);
     cgroups.remove();
     expect(tree.takeLog()).toEqual(expect.arrayContaining(["rmdir cpuset/longshore/w1", "rmdir cpuset/longshore"]));
+  });
+
+  test("are swept when their worker is dead, by one without cores as well, and not before", () => {
+    const { tree, layout } = open();
+    using _ = tree;
+    const living = openCgroups({ layout, worker: "w1" }, tree);
+    living.prepareCores();
+    openCgroups({ layout, worker: "w1", cores }, tree).occupy();
+    for (const name of ["w2", "w2/slot-0"]) tree.makeDirectory(join(tree.root, "cpuset/longshore", name));
+    const other = openCgroups({ layout, worker: "w3" }, tree);
+    tree.takeLog();
+    other.removeAbandoned(() => true);
+    const inCpuset = tree.takeLog().filter((line) => line.includes(" cpuset/"));
+    expect(inCpuset).toEqual(["rmdir cpuset/longshore/w2/slot-0", "rmdir cpuset/longshore/w2"]);
   });
 });
 

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { CgroupHierarchy } from "../../../worker/cgroup/cgroup.ts";
 import { openCgroups } from "../../../worker/cgroup/open.ts";
+import { ensureDirectory } from "../../../worker/cgroup/worker-root.ts";
 import { PlainTree } from "./plain-tree.ts";
 
 const newFiles = {
@@ -31,16 +32,20 @@ function separateMounts(files: Readonly<Record<string, string>> = newFiles) {
   return { tree, cgroups: open(tree, own) };
 }
 
-function open(tree: PlainTree, own: Readonly<Record<"cpu" | "cpuacct" | "memory" | "pids", string>>): CgroupHierarchy {
+function open(
+  tree: PlainTree,
+  own: Readonly<Record<"cpu" | "cpuacct" | "memory" | "pids", string>>,
+  worker = "w1",
+): CgroupHierarchy {
   for (const directory of new Set(Object.values(own))) {
     mkdirSync(dirname(join(tree.root, directory)), { recursive: true });
-    tree.makeDirectory(join(tree.root, directory));
+    ensureDirectory(tree, join(tree.root, directory));
   }
   tree.takeLog();
   const { cpu, cpuacct, memory, pids } = own;
   const full = (directory: string): string => join(tree.root, directory);
   const directories = { cpu: full(cpu), cpuacct: full(cpuacct), memory: full(memory), pids: full(pids) };
-  return openCgroups({ layout: { version: 1, directories }, worker: "w1" }, tree);
+  return openCgroups({ layout: { version: 1, directories }, worker }, tree);
 }
 
 describe("a v1 hierarchy", () => {
@@ -50,12 +55,12 @@ describe("a v1 hierarchy", () => {
     cgroups.prepare();
     expect(tree.takeLog()).toEqual([
       "mkdir cpu/longshore",
-      "mkdir cpuacct/longshore",
-      "mkdir memory/service/longshore",
-      "mkdir pids/longshore",
       "mkdir cpu/longshore/w1",
+      "mkdir cpuacct/longshore",
       "mkdir cpuacct/longshore/w1",
+      "mkdir memory/service/longshore",
       "mkdir memory/service/longshore/w1",
+      "mkdir pids/longshore",
       "mkdir pids/longshore/w1",
       "memory/service/longshore/w1/memory.swappiness = 0",
     ]);
@@ -268,6 +273,38 @@ describe("a v1 hierarchy", () => {
     cgroups.remove();
     expect(readdirSync(join(tree.root, "cpu/longshore"))).toContain("w2");
     expect(readdirSync(join(tree.root, "cpu/longshore"))).not.toContain("w1");
+  });
+
+  test("removes what workers left that nobody holds any more, wherever some of it is, and nothing else", () => {
+    const { tree, cgroups } = separateMounts();
+    using _ = tree;
+    cgroups.prepare();
+    for (const name of [
+      "pids/longshore/w2",
+      "pids/longshore/w2/c1",
+      "memory/service/longshore/w3",
+      "cpu/longshore/x",
+    ]) {
+      tree.makeDirectory(join(tree.root, name));
+    }
+    cgroups.removeAbandoned((name) => name.startsWith("w"));
+    expect(cgroupsBelow(join(tree.root, "pids/longshore"))).toEqual(["w1"]);
+    expect(cgroupsBelow(join(tree.root, "memory/service/longshore"))).toEqual(["w1"]);
+    expect(cgroupsBelow(join(tree.root, "cpu/longshore")).toSorted()).toEqual(["w1", "x"]);
+  });
+
+  test("finds nothing abandoned of a worker that is in the same place in some hierarchies only", () => {
+    using tree = new PlainTree(newFiles);
+    const own = { cpu: "cpu", cpuacct: "cpuacct", pids: "pids" };
+    const one = open(tree, { ...own, memory: "memory/one" }, "w1");
+    const other = open(tree, { ...own, memory: "memory/other" }, "w2");
+    one.prepare();
+    other.prepare();
+    tree.takeLog();
+    for (const cgroups of [one, other]) cgroups.removeAbandoned(() => true);
+    expect(tree.takeLog()).toEqual([]);
+    one.remove();
+    expect(cgroupsBelow(join(tree.root, "cpu/longshore"))).toEqual(["w2"]);
   });
 });
 

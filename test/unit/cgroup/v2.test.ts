@@ -66,8 +66,8 @@ describe("a v2 hierarchy", () => {
       "own/longshore-supervisor/cgroup.procs = 1235",
       "own/cgroup.subtree_control = +cpu +memory +pids",
       "mkdir own/longshore",
-      "own/longshore/cgroup.subtree_control = +cpu +memory +pids",
       "mkdir own/longshore/w1",
+      "own/longshore/cgroup.subtree_control = +cpu +memory +pids",
       "own/longshore/w1/cgroup.subtree_control = +cpu +memory +pids",
       "own/longshore/w1/memory.swap.max = 0",
     ]);
@@ -193,5 +193,22 @@ describe("a v2 hierarchy", () => {
     ]);
     cgroups.remove();
     expect(existsSync(join(own, "longshore"))).toBe(false);
+  });
+
+  test("removes what workers left that nobody holds any more, and nothing else", () => {
+    const { tree, own, cgroups } = worker([]);
+    using _ = tree;
+    cgroups.prepare();
+    const living = openCgroups({ layout: { version: 2, directory: own }, worker: "w2" }, tree);
+    living.prepare();
+    living.create("c1", limits);
+    for (const name of ["w3", "w3/c1", "x"]) tree.makeDirectory(join(own, "longshore", name));
+    tree.takeLog();
+    cgroups.removeAbandoned((name) => name.startsWith("w"));
+    expect(tree.takeLog()).toEqual([
+      "own/longshore/w3/cgroup.kill = 1",
+      "rmdir own/longshore/w3/c1",
+      "rmdir own/longshore/w3",
+    ]);
   });
 });

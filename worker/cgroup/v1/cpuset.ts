@@ -1,7 +1,7 @@
 import { SlotCpuset, type SlotCores } from "../cpuset/slot-cpuset.ts";
 import type { CgroupFiles } from "../files.ts";
-import { removeCgroup, removeUnlessUsed } from "../removal.ts";
-import { ensureDirectory, PARENT } from "../worker-root.ts";
+import { removeCgroup } from "../removal.ts";
+import { ensureDirectory, WorkerRoot } from "../worker-root.ts";
 
 /**
  * The worker's directories in the hierarchy of cpuset: one for each slot, in which the slot's thread is.
@@ -10,31 +10,24 @@ import { ensureDirectory, PARENT } from "../worker-root.ts";
  * cgroup in this hierarchy nor a step to join it, and no process of it is ever moved from one core to another.
  */
 export class V1Cpuset {
+  readonly root: WorkerRoot;
   readonly #files: CgroupFiles;
   readonly #own: string;
-  readonly #parent: string;
-  readonly #root: string;
   readonly #slot: { readonly directory: string; readonly cores: SlotCores; readonly cpuset: SlotCpuset } | undefined;
 
   constructor(files: CgroupFiles, own: string, worker: string, cores: SlotCores | undefined) {
     this.#files = files;
     this.#own = own;
-    this.#parent = `${own}/${PARENT}`;
-    this.#root = `${this.#parent}/${worker}`;
+    this.root = new WorkerRoot(files, own, worker);
     if (cores === undefined) return;
-    const directory = `${this.#root}/${cores.name}`;
+    const directory = `${this.root.path}/${cores.name}`;
     this.#slot = { directory, cores, cpuset: new SlotCpuset(files, directory, cores) };
-  }
-
-  /** All workers' directories. */
-  get parent(): string {
-    return this.#parent;
   }
 
   /** A new cpuset has neither cores nor memory, and takes no thread before it has both; its parent must have them, too. */
   prepare(): void {
-    for (const directory of [this.#parent, this.#root]) {
-      ensureDirectory(this.#files, directory);
+    this.root.hold();
+    for (const directory of [this.root.parent, this.root.path]) {
       for (const name of ["cpuset.cpus", "cpuset.mems"]) {
         this.#files.write(`${directory}/${name}`, this.#files.read(`${this.#own}/${name}`).trim());
       }
@@ -58,7 +51,7 @@ export class V1Cpuset {
 
   /** Removes the slots' directories. Threads that are in them still go back to where they came from. */
   sweep(): void {
-    for (const directory of this.#files.children(this.#root)) {
+    for (const directory of this.#files.children(this.root.path)) {
       removeCgroup(this.#files, directory, () => {
         for (const thread of this.#files.threads(directory)) this.#files.moveThread(thread, this.#own);
       });
@@ -68,7 +61,6 @@ export class V1Cpuset {
   /** Removes all of the worker's. */
   remove(): void {
     this.sweep();
-    this.#files.removeDirectory(this.#root);
-    removeUnlessUsed(this.#files, this.#parent);
+    this.root.remove();
   }
 }

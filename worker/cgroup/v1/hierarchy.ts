@@ -2,8 +2,8 @@ import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import type { V1Controller } from "../detect.ts";
 import type { CgroupFiles } from "../files.ts";
-import { killProcesses, removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
-import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
+import { killProcesses, removeCgroup, subtree } from "../removal.ts";
+import { explain, WorkerRoot } from "../worker-root.ts";
 import { distinct, V1Cgroup } from "./cgroup.ts";
 import type { V1Cpuset } from "./cpuset.ts";
 import { avoidSwapping, type CountedMemory, MEMORY_AND_SWAP, SOCKET_MEMORY } from "./memory.ts";
@@ -15,8 +15,9 @@ export class V1Hierarchy implements CgroupHierarchy {
   readonly version = 1;
   readonly #files: CgroupFiles;
   readonly #own: Directories;
-  readonly #parents: Directories;
   readonly #roots: Directories;
+  /** The same, each once. */
+  readonly #workerRoots: readonly WorkerRoot[];
   readonly #cpuset: V1Cpuset | undefined;
   /** Looked up once. */
   #counts: CountedMemory | undefined;
@@ -25,15 +26,14 @@ export class V1Hierarchy implements CgroupHierarchy {
     this.#files = files;
     this.#cpuset = cpuset;
     this.#own = own;
-    this.#parents = below(own, PARENT);
-    this.#roots = below(this.#parents, worker);
+    const root = (directory: string): WorkerRoot => new WorkerRoot(files, directory, worker);
+    this.#workerRoots = distinct(own).map(root);
+    this.#roots = mapDirectories(own, (directory) => root(directory).path);
   }
 
   prepare(): void {
     explain(() => {
-      for (const directory of [...distinct(this.#parents), ...distinct(this.#roots)]) {
-        ensureDirectory(this.#files, directory);
-      }
+      for (const root of this.#workerRoots) root.hold();
       avoidSwapping(this.#files, this.#roots.memory);
     });
   }
@@ -49,7 +49,7 @@ export class V1Hierarchy implements CgroupHierarchy {
   }
 
   create(name: string, limits?: CgroupLimits): Cgroup {
-    const directories = below(this.#roots, name);
+    const directories = mapDirectories(this.#roots, (root) => `${root}/${name}`);
     using undo = new DisposableStack();
     for (const directory of distinct(directories)) {
       this.#files.makeDirectory(directory);
@@ -76,25 +76,19 @@ export class V1Hierarchy implements CgroupHierarchy {
     if (prefix === "") this.#cpuset?.sweep();
   }
 
-  workers(): readonly string[] {
-    const parents = [...distinct(this.#parents), ...(this.#cpuset === undefined ? [] : [this.#cpuset.parent])];
-    const directories = parents.flatMap((parent) => this.#files.children(parent));
-    return [...new Set(directories.map((directory) => basename(directory)))];
+  removeAbandoned(isWorker: (name: string) => boolean): void {
+    const roots = [...this.#workerRoots, ...(this.#cpuset === undefined ? [] : [this.#cpuset.root])];
+    const kill = (directory: string): void => killProcesses(this.#files, subtree(this.#files, directory));
+    for (const root of roots) root.removeAbandoned(isWorker, kill);
   }
 
   remove(): void {
     this.sweep();
-    for (const root of distinct(this.#roots)) this.#files.removeDirectory(root);
-    for (const parent of distinct(this.#parents)) removeUnlessUsed(this.#files, parent);
+    for (const root of this.#workerRoots) root.remove();
     this.#cpuset?.remove();
   }
 }
 
-function below(parents: Directories, name: string): Directories {
-  return {
-    cpu: `${parents.cpu}/${name}`,
-    cpuacct: `${parents.cpuacct}/${name}`,
-    memory: `${parents.memory}/${name}`,
-    pids: `${parents.pids}/${name}`,
-  };
+function mapDirectories({ cpu, cpuacct, memory, pids }: Directories, change: (path: string) => string): Directories {
+  return { cpu: change(cpu), cpuacct: change(cpuacct), memory: change(memory), pids: change(pids) };
 }

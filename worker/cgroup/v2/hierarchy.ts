@@ -2,8 +2,8 @@ import { basename } from "node:path";
 import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../cgroup.ts";
 import { SlotCpuset, type SlotCores } from "../cpuset/slot-cpuset.ts";
 import type { CgroupFiles } from "../files.ts";
-import { removeCgroup, removeUnlessUsed, subtree } from "../removal.ts";
-import { ensureDirectory, explain, PARENT } from "../worker-root.ts";
+import { removeCgroup, subtree } from "../removal.ts";
+import { ensureDirectory, explain, WorkerRoot } from "../worker-root.ts";
 import { killCgroup, V2Cgroup } from "./cgroup.ts";
 import { forbidSwap } from "./memory.ts";
 import { enableControllers, enableCpuset, makeRoomForContainers } from "./supervisor.ts";
@@ -13,8 +13,7 @@ export class V2Hierarchy implements CgroupHierarchy {
   readonly version = 2;
   readonly #files: CgroupFiles;
   readonly #own: string;
-  readonly #parent: string;
-  readonly #root: string;
+  readonly #root: WorkerRoot;
   /** Where containers are made: in the slot's place, if it has one. */
   readonly #place: string;
   readonly #cpuset: SlotCpuset | undefined;
@@ -22,26 +21,24 @@ export class V2Hierarchy implements CgroupHierarchy {
   constructor(own: string, worker: string, files: CgroupFiles, cores?: SlotCores) {
     this.#files = files;
     this.#own = own;
-    this.#parent = `${own}/${PARENT}`;
-    this.#root = `${this.#parent}/${worker}`;
-    this.#place = cores === undefined ? this.#root : `${this.#root}/${cores.name}`;
+    this.#root = new WorkerRoot(files, own, worker);
+    this.#place = cores === undefined ? this.#root.path : `${this.#root.path}/${cores.name}`;
     this.#cpuset = cores && new SlotCpuset(files, this.#place, cores);
   }
 
   prepare(): void {
     explain(() => {
       makeRoomForContainers(this.#files, this.#own);
-      for (const directory of [this.#parent, this.#root]) {
-        ensureDirectory(this.#files, directory);
-        enableControllers(this.#files, directory);
-      }
-      forbidSwap(this.#files, this.#root);
+      // First: where something is in the parent, nobody removes it.
+      this.#root.hold();
+      for (const directory of [this.#root.parent, this.#root.path]) enableControllers(this.#files, directory);
+      forbidSwap(this.#files, this.#root.path);
     });
   }
 
   prepareCores(): void {
     explain(() => {
-      for (const directory of [this.#own, this.#parent, this.#root]) enableCpuset(this.#files, directory);
+      for (const directory of [this.#own, this.#root.parent, this.#root.path]) enableCpuset(this.#files, directory);
     });
   }
 
@@ -73,13 +70,12 @@ export class V2Hierarchy implements CgroupHierarchy {
     }
   }
 
-  workers(): readonly string[] {
-    return this.#files.children(this.#parent).map((directory) => basename(directory));
+  removeAbandoned(isWorker: (name: string) => boolean): void {
+    this.#root.removeAbandoned(isWorker, (directory) => killCgroup(this.#files, directory));
   }
 
   remove(): void {
     this.sweep();
-    this.#files.removeDirectory(this.#root);
-    removeUnlessUsed(this.#files, this.#parent);
+    this.#root.remove();
   }
 }
