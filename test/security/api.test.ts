@@ -108,6 +108,44 @@ describe("every route", () => {
   });
 });
 
+describe("a method that a route does not have", () => {
+  const methods = [
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "PATCH",
+    "OPTIONS",
+    "TRACE",
+    "QUERY",
+    "PROPFIND",
+    "get",
+    "X",
+  ];
+
+  test.each([
+    ["a stranger", undefined, "open"],
+    ["a client", "client", "open key"],
+    ["an administrator", "administrator", "open key administrator"],
+  ] as const)("leads %s nowhere, whatever it is", async (_, key, rules) => {
+    const authorization = key === undefined ? [] : [`Authorization: Bearer ${key}`];
+    const opened: string[] = [];
+    for (const path of new Set(api.api.routes.map(pathOf))) {
+      for (const method of methods) {
+        const status = statusOf(
+          await exchange(request(`${method} ${path} HTTP/1.1`, ...authorization, "Content-Length: 0")),
+        );
+        const meant = method === "HEAD" ? "get" : method.toLowerCase();
+        const route = api.api.routes.find((one) => pathOf(one) === path && one.method === meant);
+        const isAllowed = route !== undefined && rules.includes(RULES[`${route.method} ${route.path}`] ?? "none");
+        if (!isAllowed && !(status >= 400)) opened.push(`${method} ${path}: ${status}`);
+      }
+    }
+    expect(opened).toEqual([]);
+  });
+});
+
 /** What a server answers to bytes, once it has let go of the connection by itself. */
 async function exchange(bytes: string): Promise<string> {
   const socket = dial();
