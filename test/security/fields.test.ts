@@ -88,6 +88,30 @@ describe("no field", () => {
     expect(await takers("string", ['"\\u0000"', '"a\\u0000b"'], MAY_HAVE_NUL)).toEqual([]);
   });
 
+  test("takes bytes that are no UTF-8: they would be other ones when they arrive", async () => {
+    const mark = Buffer.from(RAW);
+    const taken: string[] = [];
+    for (const { path, schema } of bodies()) {
+      for (const leaf of leavesOf(schema).filter(({ kind }) => kind === "string")) {
+        const text = Buffer.from(JSON.stringify(leaf.embed(RAW)));
+        const at = text.indexOf(mark);
+        // Of half a character, of one too long, of half a surrogate pair, and of none.
+        for (const bytes of ["c3", "c0af", "eda080", "f4908080", "ff"]) {
+          const body = Buffer.concat([
+            text.subarray(0, at),
+            Buffer.from(bytes, "hex"),
+            text.subarray(at + mark.length),
+          ]);
+          const headers = { "content-type": "application/json" };
+          const response = await api.fetch(path, { method: "POST", headers, body });
+          const answer = (await response.json()) as { error?: { code: string } };
+          if (answer.error?.code !== "invalid_json") taken.push(`${path}: ${leaf.path} takes ${bytes}`);
+        }
+      }
+    }
+    expect(taken).toEqual([]);
+  });
+
   test("takes another type than its own", async () => {
     expect(await takers("string", ["1", "true", "[[]]"])).toEqual([]);
     expect(await takers("boolean", ["1", '"true"', "null", "[]"])).toEqual([]);
