@@ -5,7 +5,7 @@ import { PATIENCE, Target } from "./target.ts";
 
 /** Ways to leave something where another process may find it: each can be made, and looked for. */
 const WAYS = `
-import ctypes, os, socket, sys, time
+import ctypes, fcntl, os, socket, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 KEY, IPC_CREAT = 0x10C5, 0o1000
 kept = []
@@ -15,6 +15,15 @@ def listen(family, address):
 
 def connect(family, address):
     with socket.socket(family) as client: client.connect(address)
+
+def lock():
+    kept.append(open("/etc/passwd")); fcntl.flock(kept[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+def find_lock():
+    with open("/etc/passwd") as file:
+        try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError: return
+    raise FileNotFoundError
 
 def call(function, *words):
     result = function(*words)
@@ -32,6 +41,7 @@ ways = {
                       lambda: call(libc.mq_open, b"/left", os.O_RDWR)),
     "an abstract socket": (lambda: listen(socket.AF_UNIX, "\\0left"), lambda: connect(socket.AF_UNIX, "\\0left")),
     "a port": (lambda: listen(socket.AF_INET, ("127.0.0.1", 7000)), lambda: connect(socket.AF_INET, ("127.0.0.1", 7000))),
+    "a lock on a file of the image": (lock, find_lock),
     "a process": (lambda: [os.fork() or time.sleep(100) for _ in range(1)], lambda: os.kill(3, 0)),
 }
 
@@ -60,7 +70,7 @@ describe("one job after the other in the same slot", () => {
   test("finds nothing that the last one left", async () => {
     const left = (await target.output(python(leave))).trim().split("\n");
     // All of it can be found where it was made, so its absence says something.
-    expect(left).toHaveLength(10);
+    expect(left).toHaveLength(11);
     expect(await target.output(python(find))).toBe("");
     expect(await target.output({ ...python(find), rootfs: "readonly" })).toBe("");
   });
