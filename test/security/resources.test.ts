@@ -232,6 +232,45 @@ while True: libc.sigqueue(os.getpid(), 40, 0)`,
     limits: { cpuTimeMs: 500 },
     outcomes: ["cpu_limit"],
   },
+  "asks for files that there are not, without end": {
+    language: "c",
+    source: `#include <stdio.h>
+      #include <unistd.h>
+      int main(void) { char name[32]; for (long n = 0;; n++) sprintf(name, "/tmp/%ld", n), access(name, F_OK); }`,
+    limits: { memoryBytes: 32 * MiB, cpuTimeMs: 2000 },
+    outcomes: ["memory_limit", "cpu_limit"],
+  },
+  "makes locks of a lock without end": {
+    language: "c",
+    source: `#include <fcntl.h>
+      int main(void) {
+        int file = open("x", O_RDWR | O_CREAT, 0600);
+        struct flock lock = { .l_type = F_WRLCK };
+        fcntl(file, F_SETLK, &lock);
+        lock.l_type = F_UNLCK; lock.l_len = 1;
+        for (lock.l_start = 1L << 40;; lock.l_start -= 2) fcntl(file, F_SETLK, &lock);
+      }`,
+    // No cgroup is charged for locks: the CPU time that they take is what bounds them.
+    limits: { memoryBytes: 32 * MiB, cpuTimeMs: 500 },
+    outcomes: ["cpu_limit", "memory_limit"],
+  },
+  "talks to itself and does not listen": {
+    language: "python",
+    source: `import socket
+server = socket.create_server(("127.0.0.1", 0), backlog=1000)
+kept = []
+while True:
+    kept += [socket.create_connection(server.getsockname()), server.accept()[0]]
+    kept.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)); kept[-1].bind(("127.0.0.1", 0))
+    kept[-1].connect(kept[-1].getsockname())
+    for one in kept[-3:]:
+        one.setblocking(False)
+        try:
+            for _ in range(500): one.send(bytes(8000))
+        except BlockingIOError: pass`,
+    limits: { memoryBytes: 32 * MiB, openFiles: 1024, cpuTimeMs: 3000 },
+    outcomes: ["exited", "memory_limit", "cpu_limit", "wall_limit"],
+  },
   "prints without end, to both streams": {
     language: "bash",
     source: "yes & yes >&2 & wait",
