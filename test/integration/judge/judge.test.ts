@@ -4,6 +4,7 @@ import { judgeJobSchema } from "../../../shared/job.ts";
 import type { JudgeResult } from "../../../shared/judge-result.ts";
 import type { RunningApi } from "../../support/api.ts";
 import { type Installation, startInstallation } from "../../support/installation.ts";
+import { watchResponse } from "../../support/watch.ts";
 
 let installation: Installation;
 let api: RunningApi;
@@ -85,6 +86,29 @@ describe("a judge", () => {
     expect(second.builds.submission?.timings).toEqual(first.builds.submission?.timings);
     const other = await judge({ language: "c", source: `${source}!`, cases: cases.slice(0, 1) });
     expect(other.builds.submission?.cached).toBe(false);
+  });
+
+  it("tells who watches of each case once, in their order, of those that are skipped, too", async () => {
+    const cases = ["1", "2", "wrong", "4", "5"].map((stdin) => ({
+      name: stdin,
+      stdin,
+      expected: String(Number(stdin) * 2),
+    }));
+    const body = { kind: "judge", language: "bash", source: DOUBLE, cases, stopOn: "first-failure" };
+    const response = await api.fetch("/v1/jobs?stream=true", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    await using watch = watchResponse(response);
+    await watch.ended;
+    const { result } = judgeJobSchema.parse(watch.dataOf("result")[0]);
+    const told = result?.cases.map(({ name, group, verdict, points, pointsMax, message, usage }) => {
+      return { name, group, verdict, points, pointsMax, message, ...usage };
+    });
+    expect(watch.dataOf("case")).toEqual(told);
+    expect(told?.map(({ verdict }) => verdict)).toEqual(["accepted", "accepted", "wrong_answer", "skipped", "skipped"]);
+    expect(watch.events.at(-1)?.name).toBe("result");
   });
 
   it("says what the compiler said, and runs nothing", async () => {
