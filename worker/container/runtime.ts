@@ -5,7 +5,7 @@ import { openCgroups } from "../cgroup/open.ts";
 import { findMaskedPaths } from "./host-facts.ts";
 import { probeOverlay } from "./overlay-support.ts";
 import type { HostFacts } from "./plan/facts.ts";
-import { defaultSeccompFilter } from "./seccomp/profile.ts";
+import { buildSeccompFilter, defaultSeccompFilter } from "./seccomp/profile.ts";
 import { Slot } from "./slot.ts";
 import type { WarmthOptions } from "./slot/waiting-containers.ts";
 import { IDS_PER_SLOT } from "./slot/user-namespace.ts";
@@ -26,7 +26,8 @@ export interface RuntimeOptions {
 
 /** Finds out about the machine what plans depend on. */
 export function inspectHost(): HostFacts {
-  return { overlay: probeOverlay(), ...findMaskedPaths(), seccomp: defaultSeccompFilter() };
+  const filters = { seccomp: defaultSeccompFilter(), buildSeccomp: buildSeccompFilter() };
+  return { overlay: probeOverlay(), ...findMaskedPaths(), ...filters };
 }
 
 /** The container runtime of one worker: its cgroup, and the slots it opens. */

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { listXattrs } from "../../../worker/linux/xattr.ts";
 import { TestSlot, text } from "../../support/container.ts";
 
 let slot: TestSlot;
@@ -32,6 +33,19 @@ describe("a step of an image build", () => {
     const { uid, gid } = statSync(join(scratchDirectory, "upper/opt/a"));
     expect(gid - uid).toBe(11);
     expect(uid).toBeGreaterThan(65_535);
+  });
+
+  it("may give files attributes, as packages do, where programs of jobs may not", async () => {
+    const program = `
+import os
+open("/opt/program", "w").close()
+# struct vfs_cap_data, revision 2: CAP_NET_BIND_SERVICE.
+try: os.setxattr("/opt/program", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
+except OSError as error: print(error.strerror)`;
+    const step = build("none");
+    expect(text((await slot.python(program, step)).stdout)).toBe("");
+    expect(listXattrs(join(step.build.scratchDirectory, "upper/opt/program"))).toContain("security.capability");
+    expect(text((await slot.python(program, { user: root })).stdout)).toBe("Operation not supported\n");
   });
 
   it("may use the host's network only where it was given it", async () => {

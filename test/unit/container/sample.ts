@@ -52,6 +52,7 @@ export const sampleHost: HostFacts = {
   maskedFiles: ["keys"],
   maskedDirectories: ["acpi"],
   seccomp: Buffer.from("0600000000000000", "hex"),
+  buildSeccomp: Buffer.from("0600000000000000", "hex"),
 };
 
 /** The plan of the sample, with changes. */

@@ -1,6 +1,7 @@
 import { CAP, CLONE, KEYCTL, MESSAGE, PR, SECCOMP } from "../../linux/constants.ts";
 import { bytes, flags, NULL, resultOf, words } from "./arguments.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
+import type { ContainerShape } from "./shape.ts";
 import { type Argument, type Step, type StepWriter, writeSteps } from "./step.ts";
 import { RELEASE_SOCKET } from "./waiting.ts";
 
@@ -54,10 +55,10 @@ export function boundCapabilities(steps: Step[], kept: readonly Capability[]): v
  * The filter is inherited by the payload; init runs under it as well. Its listener, by which the slot is asked for every
  * socket, goes to the slot and nowhere else: it is init's descriptor 0 for a moment, the lowest that is free.
  */
-export function filterSystemCalls(steps: Step[], host: HostFacts): void {
+export function filterSystemCalls(steps: Step[], { build }: Pick<ContainerShape, "build">, host: HostFacts): void {
   const step = writeSteps(steps, "init", "seccomp");
   const mode = flags(SECCOMP, "SECCOMP_SET_MODE_FILTER");
-  const program = { kind: "program", instructions: host.seccomp } as const;
+  const program = { kind: "program", instructions: build === undefined ? host.seccomp : host.buildSeccomp } as const;
   const listening = ["SECCOMP_FILTER_FLAG_NEW_LISTENER", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
   const listener = step("seccomp", mode, flags(SECCOMP, ...listening), program);
   step("sendmsg", RELEASE_SOCKET, messageWithDescriptor0(), flags(MESSAGE, "MSG_NOSIGNAL"));

@@ -14,8 +14,9 @@ export interface HostFacts {
   /** Files and directories right under /proc, of those this kernel has, that tell about the host. */
   readonly maskedFiles: readonly string[];
   readonly maskedDirectories: readonly string[];
-  /** The compiled seccomp profile. */
+  /** The compiled seccomp profile, and the one of steps of image builds. */
   readonly seccomp: Uint8Array;
+  readonly buildSeccomp: Uint8Array;
 }
 
 /** A read-only layer as the slot sees it: idmapped into the slot's range of ids. */

@@ -104,7 +104,7 @@ export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: Ho
   boundCapabilities(steps, capabilitiesOf(shape));
   dieWithWorker(steps, slot);
   closeDescriptors(steps, slot);
-  filterSystemCalls(steps, host);
+  filterSystemCalls(steps, shape, host);
   awaitRelease(steps);
 
   // The launcher, once it has made init.

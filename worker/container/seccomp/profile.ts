@@ -8,7 +8,11 @@ export const defaultSeccompProfile: SeccompProfile = seccompProfileSchema.parse(
 /** All calls that make a socket, but for those that take one over from another. */
 const SOCKET_CALLS: readonly string[] = ["socket", "socketpair"];
 
+/** What steps of image builds may do besides: packages bring programs with file capabilities. */
+const BUILD_CALLS: readonly string[] = ["fsetxattr", "lsetxattr", "setxattr", "setxattrat"];
+
 let compiled: Uint8Array | undefined;
+let compiledForBuilds: Uint8Array | undefined;
 
 /**
  * The default profile as a BPF program for this machine, made at the first call (about 4 ms): the worker calls it once
@@ -19,6 +23,20 @@ let compiled: Uint8Array | undefined;
 export function defaultSeccompFilter(): Uint8Array {
   compiled ??= compileSeccompProfile(withSocketsAskedFor(defaultSeccompProfile));
   return compiled;
+}
+
+/** The same for steps of image builds. @throws {Error} when libseccomp is missing */
+export function buildSeccompFilter(): Uint8Array {
+  compiledForBuilds ??= compileSeccompProfile(withSocketsAskedFor(withAllowed(defaultSeccompProfile, BUILD_CALLS)));
+  return compiledForBuilds;
+}
+
+function withAllowed(profile: SeccompProfile, names: readonly string[]): SeccompProfile {
+  const others = profile.syscalls.map((rule) => ({
+    ...rule,
+    names: rule.names.filter((name) => !names.includes(name)),
+  }));
+  return { ...profile, syscalls: [...others, { names, action: "SCMP_ACT_ALLOW" }] };
 }
 
 function withSocketsAskedFor(profile: SeccompProfile): SeccompProfile {
