@@ -70,10 +70,10 @@ export async function performJudge(
   const unjudged = (verdict: Verdict, message: string) =>
     conclude(request.cases.map(skippedResult), { verdict, message });
 
-  if (submission.kind === "not built") return unjudged("compile_error", submission.message);
+  if (submission.kind === "not built") return unjudged("compile_error", `the submission ${submission.message}`);
   if (judge?.kind === "not built") {
     const name = interactor === undefined ? "checker" : "interactor";
-    return unjudged("checker_error", `the ${name}: ${judge.message}`);
+    return unjudged("checker_error", `the ${name} ${judge.message}`);
   }
   const runOnce = chooseRunner(request, submission, judge, context);
   const files = await CaseFiles.open(join(outputSpool.directory, "judge"), context, signal);

@@ -28,6 +28,7 @@ export interface ReadyProgram {
 export interface UnbuiltProgram {
   readonly kind: "not built";
   readonly image: StoredImage;
+  /** What is to be said of it, behind its name. */
   readonly message: string;
   readonly build: JudgeBuild;
   readonly pullMs: number;
@@ -101,13 +102,13 @@ async function build(
     return { ...(await slot.keptLayer(spec.keepLayerAs)), bytesMax: spec.limits.diskBytes, runtimeDirectories, note };
   };
   let lease: BuildLease | undefined;
-  let reason = "it cannot be built: see its build";
+  let reason = "cannot be built: see its build";
   try {
     lease = await context.builds.lease(describeBuild(spec, program.image), run, signal);
   } catch (error) {
     if (signal.aborted) return { kind: "canceled" };
     if (!(error instanceof UnusableBuildError)) throw error;
-    reason = `what its build wrote cannot be kept: ${error.message}`;
+    reason = `cannot be run, as what its build wrote cannot be kept: ${error.message}`;
   }
   if (lease !== undefined) {
     const result = JSON.parse(lease.note) as BuildResult;
