@@ -2,7 +2,7 @@ import type { Config } from "../../shared/config.ts";
 import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { apiUrl } from "./programs.ts";
 
-const WAIT_SECONDS = 30;
+const WAIT_SECONDS = 60;
 
 /** Says where it runs: in a container that has one process, a host name and a user of its own. */
 const PROGRAM = `
