@@ -43,7 +43,7 @@ for word; do command+=("$(printf '%b' "${word//%/\\x}")"); done
 
 export HOME=/root LC_ALL=C.UTF-8 NO_COLOR=1
 # Tests start hundreds of programs, which spend most of an emulated start on stripping types.
-export NODE_COMPILE_CACHE=/var/cache/node
+export NODE_COMPILE_CACHE=/var/cache/node TEST_PATIENCE_MS=600000
 export PATH="$PROJECT/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 echo "linux $(uname -r), $(nproc) processors, ready after $(cut -d ' ' -f 1 /proc/uptime) s"
 # Through a pipe: nothing redraws its progress there.

@@ -12,7 +12,7 @@ import { mountsOf } from "../support/mounts.ts";
 import { workerCgroups } from "../support/worker-cgroups.ts";
 
 /** For how long, and how often, what happens after a job's end is looked for. */
-export const PATIENCE = { timeout: 20_000, interval: 50 } as const;
+export const PATIENCE = { timeout: 90_000, interval: 50 } as const;
 
 /** What containers could leave behind on the machine. */
 export interface Traces {

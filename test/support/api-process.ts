@@ -40,7 +40,7 @@ export function startApiProcess(environment: Readonly<Record<string, string>>): 
         const [, url] = /"url":"([^"]+)"/.exec(lines.join("\n")) ?? [];
         if (url === undefined) throw new Error(`not listening: ${[...lines, ...complaints].join("\n")}`);
         return url;
-      }, 20_000);
+      }, 90_000);
     },
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
