@@ -1,6 +1,6 @@
 /**
- * `npm run test:v2 [-- [--minutes N] [--report FILE] COMMAND…]`: the tests of containers and cgroups on the oldest
- * kernel that Longshore supports, with pure cgroup v2, whatever this machine has.
+ * `npm run test:v2 [-- [--minutes N] [--machines N] [--report FILE] COMMAND…]`: the tests of containers and cgroups, and all
+ * attacks, on the oldest kernel that Longshore supports, with pure cgroup v2, whatever this machine has.
  *
  *   host                                  virtual machine (QEMU, Debian 12's own kernel)
  *   run.ts ── system.ts: kernel, disk ──▶ init.sh ─▶ guest.sh ─▶ cgroup2, command
@@ -9,9 +9,13 @@
  *   stdout ◀──────── serial console ───── what the command prints
  *   exit code ◀──── isa-debug-exit ────── the command's status
  *
+ * One thread emulates all processors of a machine. So tests are divided among as many machines as this one has processors;
+ * a command of one's own runs in one.
+ *
  * What a run with `--report infra/vm/RESULT.md` said last is in the tree.
  */
 import { writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -19,17 +23,17 @@ import { parseArgs } from "node:util";
 import { loadConfig } from "../../shared/config.ts";
 import { type Artifact, cached } from "./cache.ts";
 import { imagesArtifact } from "./images.ts";
-import { type MachineEnding, runMachine } from "./machine.ts";
-import { composeReport } from "./report.ts";
+import { type MachineEnding, type MachineTask, runMachine } from "./machine.ts";
+import { composeReport, type FinishedMachine } from "./report.ts";
 import { systemArtifact } from "./system.ts";
 
 /**
- * What depends on the kernel or on cgroups, and needs no network; attacks all do. One file after the other, as one thread
- * emulates all processors, and with patience. Not in warm containers, which would be the same files once more.
+ * What depends on the kernel or on cgroups, and needs no network; attacks all do. One file after the other. Not in warm
+ * containers, which would be the same files once more.
  */
 const DEFAULT_COMMAND = [
   ...["vitest", "run", "--project=unit", "--project=integration", "--project=security"],
-  ...["--no-file-parallelism", "--testTimeout=300000"],
+  "--no-file-parallelism",
   ...["test/unit/cgroup", "test/integration/cgroup", "test/integration/container", "test/security"],
 ];
 const DEFAULT_MINUTES = "90";
@@ -44,8 +48,13 @@ function say(line: string): void {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { minutes: { type: "string", default: DEFAULT_MINUTES }, report: { type: "string" } },
+    options: {
+      minutes: { type: "string", default: DEFAULT_MINUTES },
+      machines: { type: "string", default: String(availableParallelism()) },
+      report: { type: "string" },
+    },
   });
+  const timeLimitMs = Number(values.minutes) * 60_000;
   const { dataDirectory } = loadConfig(process.env);
   const prepare = (artifact: Artifact): Promise<string> =>
     cached(join(dataDirectory, "vm"), {
@@ -55,25 +64,33 @@ async function main(): Promise<number> {
         await artifact.build(path);
       },
     });
-  const command = positionals.length > 0 ? positionals : DEFAULT_COMMAND;
-  const output = new PassThrough();
-  output.pipe(process.stdout, { end: false });
-  const printed = text(output);
+  const system = await prepare(await systemArtifact());
+  const images = await prepare(await imagesArtifact(join(dataDirectory, "images")));
   const started = new Date();
-  const ending = await runMachine({
-    system: await prepare(await systemArtifact()),
-    images: await prepare(await imagesArtifact(join(dataDirectory, "images"))),
-    projectDirectory: join(import.meta.dirname, "../.."),
-    command,
-    output,
-    timeLimitMs: Number(values.minutes) * 60_000,
-  });
-  output.end();
-  const exitCode = explainEnding(ending, values.minutes);
-  if (values.report !== undefined) {
-    await writeFile(values.report, await composeReport({ command, started, exitCode, printed: await printed }));
+
+  async function run(command: readonly string[]): Promise<FinishedMachine> {
+    const output = new PassThrough();
+    output.pipe(process.stdout, { end: false });
+    const printed = text(output);
+    const projectDirectory = join(import.meta.dirname, "../..");
+    const task: MachineTask = { system, images, projectDirectory, command, output, timeLimitMs };
+    const ending = await runMachine(task);
+    output.end();
+    return { exitCode: explainEnding(ending, values.minutes), printed: await printed };
   }
-  return exitCode;
+
+  const machines = await Promise.all(commandsOf(positionals, Number(values.machines)).map(run));
+  if (values.report !== undefined) {
+    const command = positionals.length > 0 ? positionals : DEFAULT_COMMAND;
+    await writeFile(values.report, await composeReport({ command, started, machines }));
+  }
+  return machines.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
+}
+
+/** What each machine runs. */
+function commandsOf(own: readonly string[], machines: number): (readonly string[])[] {
+  if (own.length > 0) return [own];
+  return Array.from({ length: machines }, (_, index) => [...DEFAULT_COMMAND, `--shard=${index + 1}/${machines}`]);
 }
 
 function explainEnding(ending: MachineEnding, minutes: string): number {
