@@ -50,8 +50,11 @@ export class KeptProcess implements AsyncDisposable {
   async kill(backAfterMs: number): Promise<boolean> {
     if (this.pid === undefined || this.#purpose !== "keep") return false;
     this.#purpose = "hold";
-    this.#child.kill("SIGKILL");
-    await delay(backAfterMs);
+    const child = this.#child;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    // As a supervisor does, which starts nothing before it knows the other one to be gone.
+    await Promise.all([exited, delay(backAfterMs)]);
     // Whoever stops everything meanwhile wants no new life of it.
     if (this.#purpose === "hold") {
       this.#purpose = "keep";
