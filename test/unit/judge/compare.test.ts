@@ -45,6 +45,15 @@ describe("exact", () => {
     });
   });
 
+  it("shows a part of a long line in whole characters", () => {
+    const [before, after] = ["汉".repeat(50), "字".repeat(50)];
+    expect(compare({ type: "exact" }, `${before}a${after}`, `x${before}b${after}`).message).not.toContain("\uFFFD");
+    const { message } = compare({ type: "exact" }, `${before}a${after}`, `${before}b${after}`);
+    expect(message).toBe(
+      `line 1 is "${"汉".repeat(13)}a${"字".repeat(13)}", expected "${"汉".repeat(13)}b${"字".repeat(13)}"`,
+    );
+  });
+
   it("shows where a line ends otherwise", () => {
     expect(compare({ type: "exact" }, "a", "a\n").message).toBe('line 1 is "a", expected "a\\n"');
     expect(compare({ type: "exact" }, "a\r\n", "a\n").message).toBe('line 1 is "a\\r", expected "a\\n"');

@@ -1,3 +1,5 @@
+import { withoutPartialCharacter } from "../../../../shared/content.ts";
+
 /** How many bytes are remembered before a difference, and shown after it. */
 const SHOWN_BYTES = 40;
 
@@ -83,5 +85,11 @@ function lineEnd(before: Buffer, bytes: Buffer): Buffer<ArrayBuffer> {
 function describe(before: Buffer, rest: Buffer): string {
   const end = rest.indexOf(NEWLINE);
   const after = rest.subarray(0, Math.min(SHOWN_BYTES, end < 0 ? rest.length : Math.max(1, end)));
-  return Buffer.concat([before, after]).toString();
+  return Buffer.from(wholeCharacters(Buffer.concat([before, after]))).toString();
+}
+
+/** Without what is left of a character (RFC 3629, section 3) that was cut at either end. */
+function wholeCharacters(bytes: Buffer): Uint8Array {
+  const begin = bytes.findIndex((byte) => (byte & 0b1100_0000) !== 0b1000_0000);
+  return withoutPartialCharacter(begin > 3 ? bytes : bytes.subarray(Math.max(0, begin)));
 }
