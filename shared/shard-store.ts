@@ -190,36 +190,37 @@ export class ShardStore {
     await this.#insist(() => this.#redis.set(key, JSON.stringify(layer), "EX", this.#options.layerTtlSeconds));
   }
 
-  /** What items took before, in milliseconds, as far as it is known. */
-  async durations({ owner, suite }: SuiteName, items: readonly string[]): Promise<Map<string, number>> {
-    const durations = new Map<string, number>();
-    if (suite === undefined) return durations;
+  /** What is remembered of a suite, of these items. */
+  async times({ owner, suite }: SuiteName, items: readonly string[]): Promise<SuiteTimes> {
+    const itemsMs = new Map<string, number>();
+    if (suite === undefined) return { itemsMs, startMs: undefined };
     const key = this.keys.durations(digest(owner), digest(suite));
     for (const some of batchesOf(items)) {
       const values = await this.#insist(() => this.#redis.hmget(key, ...some.map(fieldOf)));
       for (const [index, item] of some.entries()) {
         const value = values[index];
-        if (value) durations.set(item, Number(value));
+        if (value) itemsMs.set(item, Number(value));
       }
     }
-    return durations;
+    const start = await this.#insist(() => this.#redis.hget(key, START_FIELD));
+    return { itemsMs, startMs: start === null ? undefined : Number(start) };
   }
 
-  /** Remembers what items took this time, as a part of a moving average. */
-  async remember({ owner, suite }: SuiteName, taken: ReadonlyMap<string, number>): Promise<void> {
-    if (suite === undefined || taken.size === 0) return;
+  /** Remembers what everything took this time, as a part of moving averages. */
+  async remember({ owner, suite }: SuiteName, { itemsMs, startMs }: SuiteTimes): Promise<void> {
+    if (suite === undefined || itemsMs.size === 0) return;
     const [client, name] = [digest(owner), digest(suite)];
     const key = this.keys.durations(client, name);
     await this.#forgetSuites(client, name);
-    const before = await this.durations({ owner, suite }, [...taken.keys()]);
+    const before = await this.times({ owner, suite }, [...itemsMs.keys()]);
     if ((await this.#insist(() => this.#redis.hlen(key))) > DURATIONS_MAX)
       await this.#insist(() => this.#redis.del(key));
-    for (const some of batchesOf([...taken])) {
-      const fields = some.flatMap(([item, ms]) => {
-        const average = (before.get(item) ?? ms) * (1 - NEWEST_SHARE) + ms * NEWEST_SHARE;
-        return [fieldOf(item), average.toFixed(3)];
-      });
+    for (const some of batchesOf([...itemsMs])) {
+      const fields = some.flatMap(([item, ms]) => [fieldOf(item), average(before.itemsMs.get(item), ms)]);
       await this.#insist(() => this.#redis.hset(key, ...fields));
+    }
+    if (startMs !== undefined) {
+      await this.#insist(() => this.#redis.hset(key, START_FIELD, average(before.startMs, startMs)));
     }
     await this.#insist(() => this.#redis.expire(key, DURATIONS_TTL_SECONDS));
   }
@@ -259,6 +260,21 @@ function readStanding(values: readonly (string | null)[]): PartStanding {
     result: result ? (JSON.parse(result) as ShardPartResult) : null,
     error: error ? JSON.parse(error) : null,
   };
+}
+
+/** What is remembered of a suite, in milliseconds. */
+export interface SuiteTimes {
+  /** What the tests of each item took, as far as it is known. */
+  readonly itemsMs: ReadonlyMap<string, number>;
+  /** What a command takes besides its tests; undefined where nobody knows. */
+  readonly startMs: number | undefined;
+}
+
+/** Under which it is remembered what a command takes to start; no item has it. */
+const START_FIELD = "start";
+
+function average(before: number | undefined, nowMs: number): string {
+  return ((before ?? nowMs) * (1 - NEWEST_SHARE) + nowMs * NEWEST_SHARE).toFixed(3);
 }
 
 /** Under which an item is remembered: it may be long. */

@@ -54,9 +54,34 @@ describe("reports that take too much memory", () => {
     const [file, target] = ["record", "report"].map((name) => join(directory.path, name)) as [string, string];
     const tests = Array.from({ length: 6000 }, (_, index) => makeFailed({ name: `${index}` }, { details: LONG }));
     await writeRecord(file, { ...run, tests });
-    const parts = [{ state: "done" as const, file, fault: null }];
+    const parts = [{ state: "done" as const, file, fault: null, wallTimesMs: [] }];
     const merging = readers.merge({ plan: { parts: [], batches: [] }, parts, name: "suite", target }, signal);
     await expect(merging).rejects.toThrow(ProcessLimitError);
+  });
+});
+
+describe("what shards have reported", () => {
+  it("tells what a command takes besides its tests, by the one that takes least", async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), "longshore-reading-"));
+    const merge = async (name: string, commands: readonly { wallMs: number; testsMs: readonly number[] }[]) => {
+      const file = join(directory.path, name);
+      const written = commands.map(async ({ testsMs }, round) => {
+        const tests = testsMs.map((timeMs, index) => makeTest({ name: `${index}`, timeMs }));
+        await writeRecord(`${file}-${round}`, { ...run, round, tests });
+        return await readFile(`${file}-${round}`);
+      });
+      await writeFile(file, Buffer.concat(await Promise.all(written)));
+      const wallTimesMs = commands.map(({ wallMs }) => wallMs);
+      const parts = [{ state: "done" as const, file, fault: null, wallTimesMs }];
+      const task = { plan: { parts: [], batches: [] }, parts, name: "suite", target: `${file}-report` };
+      return (await readers.merge(task, new AbortController().signal)).startMs;
+    };
+    const slow = { wallMs: 5000, testsMs: [1000, 1500] };
+    expect(await merge("a", [slow, { wallMs: 1300, testsMs: [100, 200] }])).toBe(1000);
+    // What reports no times says nothing, and what runs tests beside each other that it starts at once.
+    expect(await merge("b", [slow, { wallMs: 100, testsMs: [0] }])).toBe(2500);
+    expect(await merge("c", [slow, { wallMs: 100, testsMs: [90, 90] }])).toBe(0);
+    expect(await merge("d", [{ wallMs: 100, testsMs: [] }])).toBeUndefined();
   });
 });
 

@@ -237,6 +237,31 @@ describe("batches", () => {
   });
 });
 
+describe("what is remembered of a suite", () => {
+  const suite = { owner: "a", suite: "unit" };
+
+  test("is half what it took the last time, and half what it took before", async () => {
+    const nothing = { itemsMs: new Map(), startMs: undefined };
+    expect(await shards.times(suite, ["a", "start"])).toEqual(nothing);
+    await shards.remember(suite, { itemsMs: new Map([["a", 100]]), startMs: 1000 });
+    const next = new Map([
+      ["a", 200],
+      ["start", 5],
+    ]);
+    await shards.remember(suite, { itemsMs: next, startMs: 2000 });
+    const both = new Map([
+      ["a", 150],
+      ["start", 5],
+    ]);
+    expect(await shards.times(suite, ["a", "b", "start"])).toEqual({ itemsMs: both, startMs: 1500 });
+    // Where nobody could tell what a start took.
+    await shards.remember(suite, { itemsMs: new Map([["a", 150]]), startMs: undefined });
+    expect(await shards.times(suite, ["a"])).toEqual({ itemsMs: new Map([["a", 150]]), startMs: 1500 });
+    expect(await shards.times({ ...suite, owner: "b" }, ["a"])).toEqual(nothing);
+    expect(await shards.times({ ...suite, suite: undefined }, ["a"])).toEqual(nothing);
+  });
+});
+
 describe("what is told of a part", () => {
   const state = (part: ShardPartRequest, parts: Partial<ShardEvent>, sequence = 1): NumberedEvent => ({
     attempt: 1,

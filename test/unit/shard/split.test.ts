@@ -1,11 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  evenness,
-  splitByDuration,
-  splitIntoBatches,
-  splitRoundRobin,
-} from "../../../worker/jobs/shard/split/split.ts";
+import { splitIntoBatches } from "../../../worker/jobs/shard/split/batches.ts";
+import { evenness, splitByDuration, splitRoundRobin } from "../../../worker/jobs/shard/split/split.ts";
 
 const items = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { maxLength: 60 });
 const shards = fc.integer({ min: 1, max: 12 });
@@ -16,6 +12,8 @@ function known(names: readonly string[], times: readonly (number | null)[]): Map
   return new Map(names.flatMap((name, index) => (typeof times[index] === "number" ? [[name, times[index]]] : [])));
 }
 
+const unknown = { itemsMs: new Map<string, number>(), startMs: undefined };
+
 describe("every way to split", () => {
   it("gives each item to exactly one part", () => {
     fc.assert(
@@ -23,7 +21,7 @@ describe("every way to split", () => {
         const all = [
           splitRoundRobin(names, count),
           splitByDuration(names, count, known(names, times)),
-          splitIntoBatches(names, count, known(names, times)),
+          splitIntoBatches(names, count, { itemsMs: known(names, times), startMs: times[0] ?? undefined }),
         ];
         for (const parts of all) expect(parts.flat().toSorted()).toEqual(names.toSorted());
       }),
@@ -35,7 +33,7 @@ describe("every way to split", () => {
       fc.property(items, shards, (names, count) => {
         expect(splitRoundRobin(names, count)).toHaveLength(count);
         expect(splitByDuration(names, count, new Map())).toHaveLength(count);
-        expect(splitIntoBatches(names, count, new Map())).not.toContainEqual([]);
+        expect(splitIntoBatches(names, count, unknown)).not.toContainEqual([]);
       }),
     );
   });
@@ -85,33 +83,6 @@ describe("a split by duration", () => {
         expect(Math.max(...spans)).toBeLessThanOrEqual(bestSpan(times, count) * (4 / 3 - 1 / (3 * count)) + 1e-9);
       }),
     );
-  });
-});
-
-describe("batches", () => {
-  it("get shorter to the end, but not without limit", () => {
-    const names = Array.from({ length: 1000 }, (_, index) => `item ${index}`);
-    const sizes = splitIntoBatches(names, 4, new Map()).map(({ length }) => length);
-    expect(sizes[0]).toBe(125);
-    expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
-    // A tenth of what is one shard's: only the last one may be what is left.
-    expect(sizes.at(-2)).toBe(25);
-    expect(sizes.length).toBeLessThan(30);
-  });
-
-  it("begin with the longest items, of which one is enough", () => {
-    const times = new Map(Object.entries({ short: 1000, long: 90_000, middle: 5000 }));
-    expect(splitIntoBatches(["short", "long", "middle"], 2, times)).toEqual([["long"], ["middle"], ["short"]]);
-  });
-
-  it("are worth to start a program for, as far as there are enough for every shard", () => {
-    const names = Array.from({ length: 100 }, (_, index) => `item ${index}`);
-    const sizes = (ms: number) =>
-      splitIntoBatches(names, 2, new Map(names.map((name) => [name, ms]))).map(({ length }) => length);
-    // 20 s in all, 2 s each at least by their share; then 4 s, of which 1 s each; then next to nothing.
-    expect(sizes(200)).toEqual([25, 19, 14, 11, 8, 6, 5, 5, 5, 2]);
-    expect(sizes(40)).toEqual([25, 25, 25, 25]);
-    expect(sizes(0)).toEqual([25, 25, 25, 25]);
   });
 });
 

@@ -59,8 +59,8 @@ export async function divide(
     const message = request.discover === undefined ? "there are no items" : "no items were discovered";
     return unsharded({ outcome: "no_items", message, setup, discovery });
   }
-  const durations = await context.shards.durations(request, items ?? []);
-  const plan = { ...planParts(request, items, durations), image: image.digest, setup, setupLayer, discovery, timings };
+  const times = await context.shards.times(request, items ?? []);
+  const plan = { ...planParts(request, items, times), image: image.digest, setup, setupLayer, discovery, timings };
   return { kind: "planned", plan };
 }
 

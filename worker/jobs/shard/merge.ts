@@ -29,15 +29,21 @@ export async function mergeParts(
   const target = join(directory, "report");
   const task = {
     plan: { parts: plan.parts, batches: plan.batches },
-    parts: parts.map(({ state }, index) => ({ state, file: undefined, fault: null, ...reports[index] })),
+    parts: parts.map((part, index) => ({
+      state: part.state,
+      file: undefined,
+      fault: null,
+      ...reports[index],
+      wallTimesMs: "result" in part ? (part.result?.runs ?? []).map(({ wallTimeMs }) => wallTimeMs) : [],
+    })),
     name: request.suite ?? "longshore",
     target,
   };
   const merged = await mergeWithin(task, signal);
   if ("kind" in merged) return merged;
-  const { counts, countsOfParts, failures, flaky, lost, slowest, itemTimesMs, report } = merged;
+  const { counts, countsOfParts, failures, flaky, lost, slowest, itemTimesMs, startMs, report } = merged;
   const shards = parts.map((part, index) => reportOf(index, part, plan, reports, countsOfParts));
-  await context.shards.remember(request, itemTimesMs);
+  await context.shards.remember(request, { itemsMs: itemTimesMs, startMs });
   tellUntold(partsOf(job, request, plan), parts, shards, progress);
 
   const faults = faultsOf(parts, reports);

@@ -2,13 +2,15 @@
 import type { PlannedPart, ShardPartRequest, ShardPlan } from "../../../shared/shard-part.ts";
 import type { ShardRequest } from "../../../shared/shard-request.ts";
 import type { ShardEvent } from "../../../shared/shard-result.ts";
-import { type Durations, splitByDuration, splitIntoBatches, splitRoundRobin } from "./split/split.ts";
+import type { SuiteTimes } from "../../../shared/shard-store.ts";
+import { splitIntoBatches } from "./split/batches.ts";
+import { type Durations, splitByDuration, splitRoundRobin } from "./split/split.ts";
 
-/** Who runs what. @param items without them, the command splits by itself */
+/** Who runs what. @param items without them, the command splits by itself @param times of what is remembered */
 export function planParts(
   { strategy, shards }: ShardRequest,
   items: readonly string[] | undefined,
-  durations: Durations,
+  times: SuiteTimes,
 ): Pick<ShardPlan, "parts" | "batches"> {
   if (items === undefined) {
     const part: PlannedPart = { work: { kind: "whole" }, expectedMs: null };
@@ -21,16 +23,16 @@ export function planParts(
       const part: PlannedPart = { work: { kind: "batches" }, expectedMs: null };
       return {
         parts: Array.from({ length: count }, () => part),
-        batches: splitIntoBatches(distinct, count, durations),
+        batches: splitIntoBatches(distinct, count, times),
       };
     }
     case "time":
       return {
-        parts: splitByDuration(distinct, count, durations).map((part) => planned(part, durations)),
+        parts: splitByDuration(distinct, count, times.itemsMs).map((part) => planned(part, times.itemsMs)),
         batches: [],
       };
     case "round-robin":
-      return { parts: splitRoundRobin(distinct, count).map((part) => planned(part, durations)), batches: [] };
+      return { parts: splitRoundRobin(distinct, count).map((part) => planned(part, times.itemsMs)), batches: [] };
     default:
       return strategy satisfies never;
   }

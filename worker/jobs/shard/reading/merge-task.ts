@@ -4,7 +4,7 @@ import { createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import type { ShardPlan } from "../../../../shared/shard-part.ts";
 import type { FailedTest, FlakyTest, LostItem, SlowTest, TestCounts } from "../../../../shared/shard-result.ts";
-import { countTests, type MergedTest, mergeReports, slowestTests } from "../report/merge-reports.ts";
+import { countTests, type MergedTest, mergeReports, type ReportedRun, slowestTests } from "../report/merge-reports.ts";
 import { isFailing, isFlaky } from "../report/test-case.ts";
 import { writeReport } from "../report/write-report.ts";
 import { lostItems, type PartOutcome } from "./lost-items.ts";
@@ -12,8 +12,13 @@ import { readRecords } from "./record.ts";
 
 export interface MergeTask {
   readonly plan: Pick<ShardPlan, "parts" | "batches">;
-  /** In their order; `file` has what a part has written down of its commands. */
-  readonly parts: readonly (Omit<PartOutcome, "runs"> & { readonly file: string | undefined })[];
+  /** In their order. */
+  readonly parts: readonly (Omit<PartOutcome, "runs"> & {
+    /** Has what the part has written down of its commands. */
+    readonly file: string | undefined;
+    /** What its commands took, in milliseconds, as many of the first as are known. */
+    readonly wallTimesMs: readonly number[];
+  })[];
   /** Of the report. */
   readonly name: string;
   /** Where the report is to be written. */
@@ -28,6 +33,8 @@ export interface MergedSuite {
   readonly slowest: readonly SlowTest[];
   readonly lost: readonly LostItem[];
   readonly itemTimesMs: ReadonlyMap<string, number>;
+  /** What a command takes besides its tests, in milliseconds: of the one that takes least; undefined where none tells. */
+  readonly startMs: number | undefined;
   readonly report: { readonly bytes: number; readonly sha256: string };
 }
 
@@ -42,8 +49,11 @@ const DETAILS_CHARACTERS = 8000;
 
 export async function mergeSuite({ plan, parts, name, target }: MergeTask): Promise<MergedSuite> {
   const outcomes: PartOutcome[] = [];
-  for (const { file, ...part } of parts) {
-    outcomes.push({ ...part, runs: file === undefined ? [] : await readRecords([file]) });
+  const startsMs: number[] = [];
+  for (const { file, wallTimesMs, ...part } of parts) {
+    const runs = file === undefined ? [] : await readRecords([file]);
+    outcomes.push({ ...part, runs });
+    startsMs.push(...startsOf(runs, wallTimesMs));
   }
   const merged = mergeReports(outcomes.flatMap(({ runs }) => runs));
   const { tests, itemTimesMs } = merged;
@@ -61,8 +71,19 @@ export async function mergeSuite({ plan, parts, name, target }: MergeTask): Prom
     slowest: slowestTests(tests, SLOWEST).map(identityOf),
     lost: lost.slice(0, LOST_MAX),
     itemTimesMs,
+    startMs: startsMs.length === 0 ? undefined : Math.min(...startsMs),
     report: await writeTo(target, writeReport(merged, name)),
   };
+}
+
+/** What commands took besides their tests; of those whose tests took any time. */
+function startsOf(runs: readonly ReportedRun[], wallTimesMs: readonly number[]): number[] {
+  return runs.flatMap(({ tests }, index) => {
+    const wallTimeMs = wallTimesMs[index];
+    const testsMs = tests.reduce((sum, { timeMs }) => sum + timeMs, 0);
+    // Tests that run beside each other take longer, together, than their command.
+    return wallTimeMs === undefined || testsMs === 0 ? [] : [Math.max(0, wallTimeMs - testsMs)];
+  });
 }
 
 function identityOf({ id, suite, classname, name, file, timeMs, shard }: MergedTest): SlowTest {

@@ -32,45 +32,6 @@ export function splitByDuration(items: readonly string[], shards: number, durati
   return parts.map(({ indices }) => indices.toSorted((a, b) => a - b).map((index) => items[index] ?? ""));
 }
 
-/** Share of what is left that a shard takes at once, by guided self-scheduling (Polychronopoulos, Kuck 1987), halved. */
-const SHARE_OF_REST = 1 / 2;
-
-/** A batch is at least this share of a shard's fair part, since each has to start the program anew. */
-const SHARE_MIN = 1 / 10;
-
-/** And it takes at least as long, in milliseconds, where that is known: a test runner needs a good part of it to start. */
-const BATCH_MS_MIN = 1000;
-
-/**
- * Batches that shards take one after the other, the longest items first. A batch holds a part of what is left, so that
- * they get shorter to the end, where all shards are to be done at about the same time.
- */
-export function splitIntoBatches(items: readonly string[], shards: number, durations: Durations): string[][] {
-  const weigh = weightsOf(items, durations);
-  const pending = items.map((item) => ({ item, ms: weigh(item) })).toSorted((a, b) => b.ms - a.ms);
-  const totalMs = pending.reduce((sum, { ms }) => sum + ms, 0);
-  const isKnown = items.some((item) => durations.has(item));
-  const least = Math.max((totalMs / shards) * SHARE_MIN, isKnown ? BATCH_MS_MIN : 0);
-  // However short it all is, every shard gets something.
-  const leastMs = Math.min(least, (totalMs / shards) * SHARE_OF_REST);
-  const batches: string[][] = [];
-  let restMs = totalMs;
-  let batch: string[] = [];
-  let batchMs = 0;
-  let wantedMs = 0;
-  for (const { item, ms } of pending) {
-    if (batch.length === 0) wantedMs = Math.max((restMs / shards) * SHARE_OF_REST, leastMs);
-    batch.push(item);
-    batchMs += ms;
-    restMs -= ms;
-    if (batchMs < wantedMs) continue;
-    batches.push(batch);
-    [batch, batchMs] = [[], 0];
-  }
-  if (batch.length > 0) batches.push(batch);
-  return batches;
-}
-
 /** How even shards were: the time of the slowest over the mean. 1 is even; null where none took any time. */
 export function evenness(durationsMs: readonly number[]): number | null {
   const total = durationsMs.reduce((sum, ms) => sum + ms, 0);
@@ -81,7 +42,7 @@ export function evenness(durationsMs: readonly number[]): number | null {
 const WEIGHT_MIN = 1;
 
 /** What each item is expected to take. Where nothing is known, all take the same. */
-function weightsOf(items: readonly string[], durations: Durations): (item: string) => number {
+export function weightsOf(items: readonly string[], durations: Durations): (item: string) => number {
   const known = items.flatMap((item) => durations.get(item) ?? []).toSorted((a, b) => a - b);
   const median = medianOf(known);
   return (item) => Math.max(durations.get(item) ?? median, WEIGHT_MIN);
