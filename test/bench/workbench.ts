@@ -19,6 +19,8 @@ export type Rootfs = ContainerSpec["rootfs"];
 
 const IMAGE = "bench";
 
+const CGROUP_PREFIX = "bench-";
+
 /** Ranges of user ids that a bench takes: the last ones that slots may have, far from those of real workers. */
 const RANGES = 8;
 
@@ -70,8 +72,10 @@ export class Workbench implements AsyncDisposable {
     const dataDirectory = join(directory, "data");
     const layer = await storeImage(join(dataDirectory, "images"), program);
 
-    const cgroupRoot = { layout: detectCgroups(), worker: `bench-${process.pid}` };
+    const cgroupRoot = { layout: detectCgroups(), worker: `${CGROUP_PREFIX}${process.pid}` };
     const cgroups = openCgroups(cgroupRoot);
+    // What benches left that were killed.
+    cgroups.removeAbandoned((name) => name.startsWith(CGROUP_PREFIX));
     resources.defer(() => cgroups.remove());
     cgroups.prepare();
     return new Workbench({ directory, dataDirectory, program, layer }, cgroupRoot, resources.move());

@@ -1,10 +1,12 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { detectCgroups } from "../../../worker/cgroup/detect.ts";
 import { parseMountInfo } from "../../../worker/cgroup/mounts.ts";
 
 const main = join(import.meta.dirname, "../../bench/main.ts");
@@ -77,8 +79,30 @@ test("a program is judged alone and beside busy slots, and with its files in mem
 test("nothing is left of a bench", async () => {
   const { pid, left } = await bench("--rounds", "1", "--warm-up", "1", "--only", "container-writable,crun,runc");
   expect(left).toEqual([]);
+  expect(cgroupsOf(pid)).toEqual([]);
   const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
-  const names = [`longshore/bench-${pid}`, `longshore-bench-${pid}-crun`, `longshore-bench-${pid}-runc`];
+  const names = [`longshore-bench-${pid}-crun`, `longshore-bench-${pid}-runc`];
   const paths = mounts.flatMap(({ mountPoint }) => names.map((name) => join(mountPoint, name)));
   expect(paths.filter((path) => existsSync(path))).toEqual([]);
 });
+
+test("the cgroups of a bench that was killed go when the next one starts", async () => {
+  const killed = spawn(process.execPath, [main, "--rounds", "100000", "--only", "container-writable"], {
+    env: { ...process.env, TMPDIR: directory },
+    stdio: "ignore",
+  });
+  const exited = once(killed, "exit");
+  await expect.poll(() => cgroupsOf(killed.pid)).not.toEqual([]);
+  killed.kill("SIGKILL");
+  await exited;
+  expect(cgroupsOf(killed.pid)).not.toEqual([]);
+  await bench("--rounds", "1", "--warm-up", "1", "--only", "container-writable");
+  expect(cgroupsOf(killed.pid)).toEqual([]);
+});
+
+/** The cgroups of a bench, in all hierarchies. */
+function cgroupsOf(pid: number | undefined): string[] {
+  const layout = detectCgroups();
+  const own = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
+  return own.map((directory) => join(directory, `longshore/bench-${pid}`)).filter((path) => existsSync(path));
+}
