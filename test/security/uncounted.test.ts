@@ -49,6 +49,39 @@ print(answer(libc.memfd_create(b"a", 0)), answer(libc.memfd_create(b"b", MFD_HUG
   });
 });
 
+describe("what the whole machine has so much of and no more", () => {
+  test("is not taken as code of filters for sockets, and other options of sockets are as ever", async () => {
+    const source = `
+import ctypes, errno, socket
+libc = ctypes.CDLL(None, use_errno=True)
+SETSOCKOPT, SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF = 54, 26, 50, 51, 52
+class Instruction(ctypes.Structure): _fields_ = [("code", ctypes.c_uint16), ("jumps", ctypes.c_uint16), ("k", ctypes.c_uint32)]
+class Program(ctypes.Structure): _fields_ = [("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(Instruction))]
+accept = Program(1, ctypes.pointer(Instruction(6, 0, 65535)))
+udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); tcp = socket.socket()
+high = 1 << 32
+refused = (SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF)
+for option in refused:
+    for level, name in ((socket.SOL_SOCKET, option), (socket.SOL_SOCKET | high, option), (socket.SOL_SOCKET, option | high)):
+        words = (SETSOCKOPT, udp.fileno(), level, name)
+        result = libc.syscall(*map(ctypes.c_long, words), ctypes.byref(accept), ctypes.c_long(ctypes.sizeof(accept)))
+        answer = errno.errorcode.get(ctypes.get_errno()) if result < 0 else "attached"
+        if answer not in ("ENOPROTOOPT", "ENOSYS"): print(option, answer)
+for one in (udp, tcp):
+    for option in set(range(1, 100)).difference(refused):
+        # The kernel's own answer, whatever it is: the filter's is that there is no such call.
+        try: one.setsockopt(socket.SOL_SOCKET, option, bytes(16))
+        except OSError as error:
+            if error.errno == errno.ENOSYS: print("option", option, "is none")
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1); udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 3)
+udp.setsockopt(socket.IPPROTO_UDP, 103, 1400)
+tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1); tcp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 3)
+print("as ever")`;
+    expect(await target.output(python(source))).toBe("as ever\n");
+  });
+});
+
 describe("what the kernel counts for each user", () => {
   test("is not missing to the machine and to another job when one takes all of it", async () => {
     const watches = `
