@@ -14,7 +14,7 @@ afterAll(() => slot[Symbol.asyncDispose]());
 
 /** Runs a script as often as it takes until a container waits for the next like it. */
 async function warmUp(script: string, changes: Parameters<TestSlot["bash"]>[1] = {}): Promise<void> {
-  await vi.waitFor(async () => expect((await slot.bash(script, changes)).start).toBe("warm"), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await slot.bash(script, changes)).start).toBe("warm"), { timeout: 60_000 });
   await slot.slot.prepareFor(slot.spec(["bash", "-c", script], changes));
 }
 
