@@ -7,6 +7,9 @@ const TOKEN_CHARACTERS_MAX = 1024;
 /** How much of such a token is shown. */
 const SHOWN_CHARACTERS = 40;
 
+/** How much is taken apart at once. */
+const TEXT_BYTES = 4096;
+
 /** What printf(3) makes of a number, and people; neither hexadecimal, infinite nor NaN. */
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
@@ -49,8 +52,8 @@ export function firstFarToken(
 function* wordsOf(path: string): Generator<string, undefined> {
   let begun = "";
   let digest: Hash | undefined;
-  for (const piece of tokensOf(piecesOf(path))) {
-    const [first = "", ...others] = piece.toString("latin1").split("\n");
+  for (const text of textOf(tokensOf(piecesOf(path)))) {
+    const [first = "", ...others] = text.split("\n");
     const last = others.pop();
     if (digest === undefined) begun += first;
     else digest.update(first, "latin1");
@@ -64,6 +67,15 @@ function* wordsOf(path: string): Generator<string, undefined> {
       digest = createHash("sha256").update(begun, "latin1");
   }
   return undefined;
+}
+
+/** In short pieces: what is made of one is gone before it is old, and the heap stays small. */
+function* textOf(pieces: Iterable<Buffer>): Generator<string, void> {
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length; from += TEXT_BYTES) {
+      yield piece.toString("latin1", from, Math.min(from + TEXT_BYTES, piece.length));
+    }
+  }
 }
 
 function shorten(word: string): string {
