@@ -17,6 +17,7 @@ const LONGEST = [
   "judge/delivery",
   "api/images",
   "images/memory",
+  "security/slow-requests",
   "fuzz/strangers-input",
 ].map((name) => `/${name}.test.ts`);
 
