@@ -195,6 +195,12 @@ describe("pieces", () => {
     );
   });
 
+  it("are as large as those that they are made of, whatever white space is in them", () => {
+    const pieces = ["1 ", "1\n", "1 \n 2", "1    "].map((text) => Buffer.alloc(65_536, text));
+    expect([...linesOf(pieces)]).toHaveLength(pieces.length);
+    expect([...tokensOf(pieces)]).toHaveLength(pieces.length + 1);
+  });
+
   it("are the same where the wholes are, however they are cut", () => {
     fc.assert(
       fc.property(cut, cut, (one, other) => {
