@@ -7,7 +7,7 @@ import LongestFirst from "./test/support/longest-first.ts";
 const SAME_WHEN_WARM = ["files", "isolation", "layers", "lifetime", "limits", "memory", "output-watch", "untouched"];
 
 /** Attacks on what containers could share, or have seen before their job came. */
-const ATTACKED_WHEN_WARM = ["keyrings", "neighbours", "network", "proc"];
+const ATTACKED_WHEN_WARM = ["keyrings", "neighbours", "network", "proc", "runtime"];
 
 /** For a machine that has more to do than this; no measure of anything. An emulated one needs more. */
 const PATIENCE_MS = Number(process.env["TEST_PATIENCE_MS"] ?? 180_000);
