@@ -11,7 +11,7 @@ import type { RunRequest } from "./run-request.ts";
 import { OutputCollector } from "./streams.ts";
 import { type EndedBy, supervise } from "./supervise.ts";
 import { tracePhase } from "./trace.ts";
-import { monotonicMs, peakRssOfPayload } from "./usage.ts";
+import { monotonicMs, peakRssOfPayload, preparationMs } from "./usage.ts";
 
 /** What connects a run with the main thread while the slot's thread is busy with it. */
 export interface MainThread {
@@ -79,6 +79,7 @@ export function execute(
     sockets: prepared.socketWatch,
     cgroup: prepared.cgroup,
     limits: spec.limits,
+    preparationMs: () => preparationMs({ ...prepared.preparation.rooms, ...release.rooms }, prepared.inspect()),
     cancellation,
     feed,
     beforeKill: () => {

@@ -19,6 +19,8 @@ export interface Supervised {
   readonly sockets: SocketWatch;
   readonly cgroup: Cgroup;
   readonly limits: ContainerLimits;
+  /** CPU time of the cgroup's that is not the program's, in milliseconds. */
+  readonly preparationMs: () => number;
   readonly cancellation: RunRequest;
   readonly feed: OutputFeed;
   /** Called once, before the container is killed. */
@@ -82,7 +84,9 @@ export function supervise(container: Supervised): EndedBy {
 
     if (performance.now() >= deadline) end("wall_limit");
     else if (performance.now() >= nextLook) {
-      const left = limits.cpuTimeMs - cgroup.cpuTimeNs() / 1e6;
+      let left = limits.cpuTimeMs - cgroup.cpuTimeNs() / 1e6;
+      // Looked for where it decides: it is a copy of the whole plan.
+      if (left <= 0) left += container.preparationMs();
       if (cgroup.oomKills() > 0) end(cgroup.hasReachedMemoryLimit() ? "memory_limit" : "no memory");
       else if (left <= 0) end("cpu_limit");
       nextLook = performance.now() + Math.max(1, Math.min(LOOK_MS, left / limits.cpus));

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { CgroupUsage } from "../../cgroup/cgroup.ts";
+import type { PreparationRooms } from "../plan/cgroup.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Usage } from "../spec.ts";
 import type { Inspection } from "./launcher.ts";
@@ -28,9 +29,7 @@ export function accountFor(
   cgroup: CgroupUsage,
   maxRssBytes: number,
 ): Usage {
-  const preparation =
-    milliseconds(inspection.room(plan.rooms.prepared)) - milliseconds(inspection.room(plan.rooms.joined));
-  const cpuTimeMs = Math.max(0, cgroup.cpuTimeNs / 1e6 - preparation);
+  const cpuTimeMs = Math.max(0, cgroup.cpuTimeNs / 1e6 - preparationMs(plan.rooms, inspection));
   const userTimeMs = Math.min(cpuTimeMs, cgroup.userTimeNs / 1e6);
   return {
     cpuTimeMs: round(cpuTimeMs),
@@ -42,6 +41,12 @@ export function accountFor(
     // init is ours.
     processesPeak: cgroup.processesPeak === null ? null : Math.max(0, cgroup.processesPeak - 1),
   };
+}
+
+/** CPU time that init spent in the container's cgroup before there was a program, in milliseconds; 0 as long as it is at it. */
+export function preparationMs(rooms: Pick<PreparationRooms, "joined" | "prepared">, inspection: Inspection): number {
+  const preparedMs = milliseconds(inspection.room(rooms.prepared));
+  return preparedMs === 0 ? 0 : preparedMs - milliseconds(inspection.room(rooms.joined));
 }
 
 /** The peak resident set of a container's payload that is still alive; 0 when it is not. */
