@@ -9,8 +9,8 @@
  *   stdout ◀──────── serial console ───── what the command prints
  *   exit code ◀──── isa-debug-exit ────── the command's status
  *
- * One thread emulates all processors of a machine. So tests are divided among as many machines as this one has processors;
- * a command of one's own runs in one.
+ * One thread emulates all processors of a machine. So tests are divided among as many machines as this one has processors,
+ * by vitest's --shard. A command of one's own runs in one, unless it is vitest and --machines says otherwise.
  *
  * What a run with `--report infra/vm/RESULT.md` said last is in the tree.
  */
@@ -50,7 +50,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       minutes: { type: "string", default: DEFAULT_MINUTES },
-      machines: { type: "string", default: String(availableParallelism()) },
+      machines: { type: "string" },
       report: { type: "string" },
     },
   });
@@ -79,18 +79,20 @@ async function main(): Promise<number> {
     return { exitCode: explainEnding(ending, values.minutes), printed: await printed };
   }
 
-  const machines = await Promise.all(commandsOf(positionals, Number(values.machines)).map(run));
+  const isOwn = positionals.length > 0;
+  const command = isOwn ? positionals : DEFAULT_COMMAND;
+  const count = Number(values.machines ?? (isOwn ? 1 : availableParallelism()));
+  const machines = await Promise.all(divide(command, count).map(run));
   if (values.report !== undefined) {
-    const command = positionals.length > 0 ? positionals : DEFAULT_COMMAND;
     await writeFile(values.report, await composeReport({ command, started, machines }));
   }
   return machines.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
 }
 
 /** What each machine runs. */
-function commandsOf(own: readonly string[], machines: number): (readonly string[])[] {
-  if (own.length > 0) return [own];
-  return Array.from({ length: machines }, (_, index) => [...DEFAULT_COMMAND, `--shard=${index + 1}/${machines}`]);
+function divide(command: readonly string[], machines: number): (readonly string[])[] {
+  if (machines === 1) return [command];
+  return Array.from({ length: machines }, (_, index) => [...command, `--shard=${index + 1}/${machines}`]);
 }
 
 function explainEnding(ending: MachineEnding, minutes: string): number {
