@@ -9,7 +9,7 @@
  * writes down the three steps in their order.
  *
  * For that order nobody has to wait in between: the three are sent together, which is one way to Redis and back instead
- * of three, and saves a quarter of the CPU time of API and Redis where jobs come one by one. Where the first step may well
+ * of three, and saves a tenth of the CPU time of API and Redis where jobs come one by one. Where the first step may well
  * refuse, because the request repeats another one or the queue has been full a moment ago, each waits for the one before it.
  */
 import { randomUUID } from "node:crypto";
