@@ -34,6 +34,13 @@ export function readJob(values: readonly (string | null)[]): Job | undefined {
   };
 }
 
+/** Reads what is published with the id of a job that has finished, which scripts make of the same fields. */
+export function readToldJob(record: string): Job | undefined {
+  // In Lua false stands for what is not there.
+  const values = JSON.parse(record) as readonly (string | false)[];
+  return readJob(values.map((value) => (value === false ? null : value)));
+}
+
 /** The job as it is in the moment in which it is accepted, without asking Redis again. */
 export function newJob(id: string, kind: JobKind, createdAt: string): Job {
   return {

@@ -5,10 +5,13 @@
  * watches a job is called on every message *and* after every (re)subscription, and reads the record each time:
  * subscribe first, then read, and nothing can be missed. The connection that they read with may come back later
  * than this one; when it does, they are called once more.
+ *
+ * A message is an id, and whatever else whoever publishes it has to say, behind a space.
  */
 import type { Redis } from "ioredis";
 
-type Listener = () => void;
+/** Called with what the message says beside the id, where that is why. */
+type Listener = (detail?: string) => void;
 
 export class JobSignals {
   readonly #subscriber: Redis;
@@ -17,8 +20,11 @@ export class JobSignals {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #onReady = (): void => void this.#subscribe();
   readonly #onReaderReady = (): void => this.#notifyAll();
-  readonly #onMessage = (channel: string, id: string): void => {
-    if (channel === this.#channel) this.#notify(id);
+  readonly #onMessage = (channel: string, message: string): void => {
+    if (channel !== this.#channel) return;
+    const space = message.indexOf(" ");
+    if (space < 0) this.#notify(message);
+    else this.#notify(message.slice(0, space), message.slice(space + 1));
   };
 
   /**
@@ -73,7 +79,7 @@ export class JobSignals {
     for (const id of this.#listeners.keys()) this.#notify(id);
   }
 
-  #notify(id: string): void {
-    for (const listener of this.#listeners.get(id) ?? []) listener();
+  #notify(id: string, detail?: string): void {
+    for (const listener of this.#listeners.get(id) ?? []) listener(detail);
   }
 }

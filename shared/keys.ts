@@ -15,7 +15,7 @@ export interface Keys {
   readonly pending: string;
   readonly queued: string;
   readonly running: string;
-  /** Channel on which the id of every job that finished is published. */
+  /** Channel on which the id of every job that finished is published, and what became of it if that is small. */
   readonly finishedChannel: string;
   /** Channel on which the id of a running job that shall be canceled is published. */
   readonly cancelChannel: string;

@@ -1,6 +1,7 @@
 /** Waiting for a job to finish. */
 import type { Job } from "./job.ts";
 import { isFinished } from "./job.ts";
+import { readToldJob } from "./job-record.ts";
 import type { JobSignals } from "./job-signals.ts";
 import type { JobStore } from "./job-store.ts";
 import { traceStage } from "./trace.ts";
@@ -12,17 +13,20 @@ import { traceStage } from "./trace.ts";
 export class JobEnd implements Disposable {
   readonly id: string;
   readonly #watch: Disposable;
-  #wake = Promise.withResolvers<void>();
+  /** Resolves with the finished job, or with nothing: then its record says how it is. */
+  #wake = Promise.withResolvers<Job | undefined>();
 
   /** @param finished signals of the channel on which finished jobs are published */
   constructor(finished: JobSignals, id: string) {
     this.id = id;
-    this.#watch = finished.watch(id, () => this.suspect());
+    this.#watch = finished.watch(id, (record) =>
+      this.#wake.resolve(record === undefined ? undefined : readToldJob(record)),
+    );
   }
 
   /** Has the job's record looked at: it may have ended. */
   suspect(): void {
-    this.#wake.resolve();
+    this.#wake.resolve(undefined);
   }
 
   /**
@@ -38,11 +42,11 @@ export class JobEnd implements Disposable {
     try {
       for (let job = known; ;) {
         if (isFinished(job)) return job;
-        await this.#wake.promise;
+        const told = await this.#wake.promise;
         traceStage("noticed");
         // Before reading: what happens from here on wakes the next round.
         this.#wake = Promise.withResolvers();
-        job = (await store.get(job.id).catch(() => undefined)) ?? job;
+        job = told ?? (await store.get(job.id).catch(() => undefined)) ?? job;
         traceStage("fetched");
         if (signal.aborted) return job;
       }

@@ -130,6 +130,22 @@ local function expire(job, ttlSeconds)
   boundFiles(parentState and parent or job, ttlSeconds)
 end
 
+-- The fields that a job is shown by, in the order of `viewFields` (shared/job-record.ts).
+local VIEW = { "id", "kind", "state", "createdAt", "startedAt", "finishedAt", "attempt", "result", "error" }
+-- What is larger is read by those who want it: every API hears every message.
+local TOLD_BYTES = 4096
+
+-- Tells that a job is finished: its id, a space, and the record as whoever waits for the job would read it; of a part, for
+-- which nobody waits, and of a large result the id only.
+local function tellOfEnd(job, id, channel, parent)
+  local bytes = redis.call("HSTRLEN", job, "result") + redis.call("HSTRLEN", job, "error")
+  if parent or bytes > TOLD_BYTES then
+    redis.call("PUBLISH", channel, id)
+  else
+    redis.call("PUBLISH", channel, id .. " " .. cjson.encode(redis.call("HMGET", job, unpack(VIEW))))
+  end
+end
+
 -- Ends a job for good, and its parts. Its request is not needed any more and may be megabytes.
 function settle(job, id, sets, channel, ttlSeconds, state, ...)
   redis.call("HSET", job, "state", state, "finishedAt", now(), ...)
@@ -154,7 +170,7 @@ function settle(job, id, sets, channel, ttlSeconds, state, ...)
   for _, set in ipairs(sets) do
     redis.call("ZREM", set, id)
   end
-  redis.call("PUBLISH", channel, id)
+  tellOfEnd(job, id, channel, redis.call("HGET", job, "parent"))
 end
 
 -- What a blob counts against a quota: a file takes a block at least, and a record here.

@@ -34,7 +34,7 @@ const parts: Readonly<Record<StageEnd["stage"] | "read by the client", string>> 
   run: "worker: container, from the slot's call to its result",
   stored: "Redis: result stored",
   noticed: "API: told of the end",
-  fetched: "Redis: record read",
+  fetched: "API: job read, of the message or from Redis",
   answered: "API: JSON written",
   "read by the client": "API → client: answer read",
 };

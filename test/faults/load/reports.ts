@@ -12,7 +12,11 @@ export class ReportCounter implements Disposable {
     this.#redis.on("error", () => undefined);
     // Subscribed again by itself after an outage.
     void this.#redis.subscribe(createKeys("longshore").finishedChannel);
-    this.#redis.on("message", (_, id: string) => this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1));
+    this.#redis.on("message", (_, message: string) => {
+      // What became of it is said behind its id.
+      const [id = ""] = message.split(" ", 1);
+      this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+    });
   }
 
   /** Reports of a job that were heard: fewer than there were while Redis was away, never more. */

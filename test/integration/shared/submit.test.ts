@@ -71,19 +71,24 @@ test("a job whose poster watches is watched at its first attempt already", async
   expect(await bench.store.claim(ID, { worker: "worker-1", token: "token-1" })).toMatchObject({ watched: true });
 });
 
-test("who listened for a job's end before it was accepted reads its record once", async () => {
+test.each([
+  { what: "a small result is told with the end of its job", text: "42\n", readings: 0 },
+  { what: "a large result is read from the record", text: "x".repeat(10_000), readings: 1 },
+])("to who listened before the job was accepted, $what", async ({ text, readings }) => {
   const subscriber = await connected(bench.server.url, "subscriber");
   using signals = new JobSignals(subscriber, bench.redis, bench.store.keys.finishedChannel);
   // All listeners are called once more when it has heard that it is subscribed.
   const subscribed = Promise.withResolvers<void>();
-  using _other = signals.watch("another", subscribed.resolve);
+  using _other = signals.watch("another", () => subscribed.resolve());
   await subscribed.promise;
   using end = new JobEnd(signals, ID);
   const { job } = await bench.submitter.submit(requestOf(), { id: ID });
   const reads = vi.spyOn(bench.store, "get");
   const waiting = end.wait(bench.store, job, new AbortController().signal);
-  await runByHand(bench.store, ID, done("42\n"));
-  expect(await waiting).toMatchObject({ state: "done" });
-  expect(reads).toHaveBeenCalledTimes(1);
+  await runByHand(bench.store, ID, done(text));
+  const ended = await waiting;
+  expect(ended).toMatchObject({ state: "done" });
+  expect(reads).toHaveBeenCalledTimes(readings);
+  expect(ended).toEqual(await bench.store.get(ID));
   subscriber.disconnect();
 });

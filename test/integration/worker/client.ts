@@ -31,8 +31,11 @@ export class Client implements AsyncDisposable {
     this.#queue = new JobQueue({ redis: this.redis, queue: QUEUE, attempts });
     this.#submitter = new Submitter(this.store, this.#queue, 1000);
     this.#finished = new JobSignals(this.#subscriber, this.redis, this.store.keys.finishedChannel);
-    this.#subscriber.on("message", (channel: string, id: string) => {
-      if (channel === this.store.keys.finishedChannel) this.#reports.set(id, (this.#reports.get(id) ?? 0) + 1);
+    this.#subscriber.on("message", (channel: string, message: string) => {
+      if (channel !== this.store.keys.finishedChannel) return;
+      // What became of it is said behind its id.
+      const [id = ""] = message.split(" ", 1);
+      this.#reports.set(id, (this.#reports.get(id) ?? 0) + 1);
     });
   }
 
