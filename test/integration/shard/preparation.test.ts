@@ -59,6 +59,16 @@ describe("a suite that is discovered", () => {
       discovery: { exitCode: 2, stderr: { content: "no such module\n" } },
       shards: [],
     });
+    const latin = python("import sys; sys.stdout.buffer.write(b'tests/\\xe9.py\\n')");
+    expect(await bench.result({ ...suite, discover: latin })).toMatchObject({
+      outcome: "discovery_failed",
+      message: "the items cannot be discovered: the list is no UTF-8",
+    });
+  });
+
+  it("says why a list that begins with an empty line has nothing in it", async () => {
+    const result = await bench.result({ ...suite, discover: ["printf", "\\n> tests\\n\\na.py\\n"] });
+    expect(result).toMatchObject({ outcome: "no_items", message: expect.stringMatching(/begins with an empty line/) });
   });
 });
 

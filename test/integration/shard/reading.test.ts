@@ -17,7 +17,15 @@ const LONG = "x".repeat(10_000);
 const LARGE = `<testsuite name="s">${`<testcase name="n"><failure>${LONG}</failure></testcase>`.repeat(6000)}</testsuite>`;
 const SMALL = `<testsuite name="s"><testcase name="a"/></testsuite>`;
 
-const run: ReportedRun = { shard: 0, round: 0, items: ["a", "b"], ending: "exit code 1", suites: [], tests: [] };
+const run: ReportedRun = {
+  shard: 0,
+  round: 0,
+  items: ["a", "b"],
+  ending: "exit code 1",
+  fault: null,
+  suites: [],
+  tests: [],
+};
 
 function task(parts: Pick<RunTask, "files" | "target">): RunTask {
   const { shard, round, items, ending } = run;
@@ -43,7 +51,7 @@ describe("reports that take too much memory", () => {
       repeat: ["a", "b"],
     });
     await expect(readFile(file)).rejects.toThrow("ENOENT");
-    expect(await readRecords([target])).toEqual([run]);
+    expect(await readRecords([target])).toEqual([{ ...run, fault: reading.fault }]);
 
     const next = await readers.read(task({ files: [small], target }), signal);
     expect(next).toMatchObject({ fault: null, tests: 1, merged: { tests: 1, lost: 1 }, repeat: ["b"] });

@@ -55,6 +55,7 @@ print("first"); sys.stdout.write("0123456789" * 1_000_000); print("last")`;
     });
     expect(result).toMatchObject({
       outcome: "failed",
+      message: "2 items are lost; shard 1: exit code 1; 1 more fault",
       counts: { tests: 0, lost: 2 },
       lost: [
         { item: "a", shard: 1, reason: "no_report" },
@@ -63,6 +64,14 @@ print("first"); sys.stdout.write("0123456789" * 1_000_000); print("last")`;
       shards: [{ stderr: { content: "cannot import the tests\n" }, runs: [{ exitCode: 1 }] }],
     });
     expect(result.shards[0]?.runs[0]?.fault).toBe("there is no report at /out/*.xml");
+  });
+
+  it("has reported nothing of its items when there are no tests in its report", async () => {
+    const command = ["sh", "-c", "echo '<testsuites><testsuite/></testsuites>' > /out/a.xml", "sh", "{items}"];
+    expect(await bench.result({ items: ["a"], command })).toMatchObject({
+      outcome: "failed",
+      lost: [{ item: "a", shard: 1, reason: "not_reported" }],
+    });
   });
 
   it("does not pass when its command fails and its tests do not", async () => {

@@ -8,7 +8,8 @@ import {
 import { makeFailed, makeFailure, makeTest } from "./sample.ts";
 
 function run(parts: Partial<ReportedRun>): ReportedRun {
-  return { shard: 0, round: 0, items: ["tests/test_a.py"], ending: "exit code 0", suites: [], tests: [], ...parts };
+  const ended = { ending: "exit code 0", fault: null };
+  return { shard: 0, round: 0, items: ["tests/test_a.py"], ...ended, suites: [], tests: [], ...parts };
 }
 
 describe("merged reports", () => {

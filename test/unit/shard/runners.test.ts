@@ -49,7 +49,7 @@ describe("what is really written by", () => {
     const { suites, tests, fault } = await parseReport(createReadStream(join(directory.path, "junit.xml")));
     expect(fault).toBeNull();
     const merged = mergeReports([
-      { shard: 0, round: 0, items: [item, "b.test.ts"], ending: "exit code 1", suites, tests },
+      { shard: 0, round: 0, items: [item, "b.test.ts"], ending: "exit code 1", fault: null, suites, tests },
     ]);
     expect(merged.lost).toEqual(["b.test.ts"]);
     expect(merged.tests.map(({ outcome }) => outcome)).toEqual(["passed", "failed", "skipped", "passed"]);

@@ -1,4 +1,5 @@
 /** Finds out what there is to run: by a command of the request that prints it. */
+import { isUtf8 } from "node:buffer";
 import type { Discovery } from "../../../shared/shard-result.ts";
 import { shardBounds } from "../../../shared/shard-request-rules.ts";
 import type { OutputWatch } from "../../container/output-watch.ts";
@@ -71,10 +72,11 @@ function faultOf(result: RunResult, items: readonly string[]): string | undefine
     return outcome === "signaled" ? `ended by ${signal}` : outcome;
   }
   if (result.stdout.truncated) return `the list is larger than ${LIST_BYTES} bytes`;
+  // What cannot be handed on as it is would be another file's name.
+  if (!isUtf8(result.stdout.content)) return "the list is no UTF-8";
   if (items.length > shardBounds.items) return `there are ${items.length}, more than ${shardBounds.items}`;
   const long = items.find((item) => item.length > shardBounds.itemCharacters);
   if (long !== undefined)
     return `an item is longer than ${shardBounds.itemCharacters} characters: ${long.slice(0, 80)}…`;
-  const odd = items.find((item) => item.includes("\0") || !item.isWellFormed());
-  return odd === undefined ? undefined : "an item is no text";
+  return items.some((item) => item.includes("\0")) ? "an item has a NUL in it" : undefined;
 }

@@ -56,7 +56,7 @@ export async function divide(
   }
   const { items, setup, setupLayer, discovery } = found;
   if (items?.length === 0) {
-    const message = request.discover === undefined ? "there are no items" : "no items were discovered";
+    const message = describeNothing(discovery);
     return unsharded({ outcome: "no_items", message, setup, discovery });
   }
   const times = await context.shards.times(request, items ?? []);
@@ -115,6 +115,12 @@ async function findItems(
   if (found.kind !== "discovered") return found;
   const { items, discovery } = found;
   return { kind: "found", items, setup, setupLayer, discovery };
+}
+
+function describeNothing(discovery: ShardPlan["discovery"]): string {
+  if (discovery === null) return "there are no items";
+  if (discovery.exitCode !== 0 || discovery.ignoredLines === 0) return "no items were discovered";
+  return "no items were discovered: the list begins with an empty line, and what is behind one is taken for a summary";
 }
 
 /** A result of which no shard knows. */

@@ -148,8 +148,9 @@ async function runUntilSettled(
 function faultsOf(runs: Runs): string[] {
   const { run, reading, hasSucceeded } = runs.at(-1) ?? runs[0];
   return [
-    ...(run.fault === null ? [] : [run.fault]),
+    // First, as it is why there may be no report.
     ...(hasSucceeded || reading.hasFailure ? [] : [describeEnding(run)]),
+    ...(run.fault === null ? [] : [run.fault]),
   ];
 }
 

@@ -19,9 +19,9 @@ export function lostItems(
 ): LostItem[] {
   const tried = new Map<string, LostItem>();
   for (const [index, { runs }] of parts.entries()) {
-    for (const { items, tests } of runs) {
-      // The last command that had it says why.
-      const reason: LossReason = tests.length === 0 ? "no_report" : "not_reported";
+    for (const { items, tests, fault } of runs) {
+      // The last command that had it says why. A report without tests is one.
+      const reason: LossReason = tests.length === 0 && fault !== null ? "no_report" : "not_reported";
       for (const item of items) tried.set(item, { item, shard: index + 1, reason });
     }
   }

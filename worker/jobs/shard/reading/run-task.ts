@@ -47,7 +47,7 @@ export async function readRun(task: RunTask, tell: Tell): Promise<RunReading> {
   const { files, patterns, room, shard, round, items, ending, earlier, target } = task;
   const { suites, tests, fault, used } = await readReports(files, patterns, room, tell);
   tell(nameOf(task));
-  const run: ReportedRun = { shard, round, items, ending, suites, tests };
+  const run: ReportedRun = { shard, round, items, ending, fault, suites, tests };
   await writeRecord(target, run);
   const merged = mergeReports([...(await readRecords(earlier)), run]);
   return {
@@ -63,11 +63,12 @@ export async function readRun(task: RunTask, tell: Tell): Promise<RunReading> {
 /** What is left to say of reports that took too much to be read: nothing in them counts, and that is why. */
 export async function giveUpReading(task: RunTask, { message, at }: ProcessLimitError): Promise<RunReading> {
   const { files, room, shard, round, items, ending, before, target } = task;
-  await writeRecord(target, { shard, round, items, ending, suites: [], tests: [] });
-  await removeReports(files);
   const wayOut = "have tests print less, or run fewer of them by one command";
+  const fault = `${at ?? nameOf(task)}: reading it ${message}: ${wayOut}`;
+  await writeRecord(target, { shard, round, items, ending, fault, suites: [], tests: [] });
+  await removeReports(files);
   return {
-    fault: `${at ?? nameOf(task)}: reading it ${message}: ${wayOut}`,
+    fault,
     used: { bytes: Math.min(room.bytes, bytesOf(files)), tests: 0 },
     tests: 0,
     hasFailure: false,

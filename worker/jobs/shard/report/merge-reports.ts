@@ -17,6 +17,8 @@ export interface ReportedRun {
   readonly items: readonly string[];
   /** How it ended, e.g. `exit code 1`. */
   readonly ending: string;
+  /** What is wrong with its reports; null where all could be read. */
+  readonly fault: string | null;
   readonly suites: readonly SuiteFacts[];
   readonly tests: readonly TestCase[];
 }

@@ -39,7 +39,9 @@ export function splitIntoBatches(items: readonly string[], shards: number, times
     const wanted = total(pending) / shards / 2;
     if (wanted < least || pending.length <= shards) break;
     for (let shard = 0; shard < shards && pending.length > 0; shard++) {
-      const batch = pending.slice(0, lengthOfBatch(pending, wanted, weigh));
+      // One is left for every shard that has none yet.
+      const most = pending.length - Math.max(0, shards - batches.length - 1);
+      const batch = pending.slice(0, Math.min(lengthOfBatch(pending, wanted, weigh), most));
       batches.push(batch);
       pending = pending.slice(batch.length);
     }
