@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HeldDirectory } from "./linux/held-directory.ts";
@@ -22,8 +21,7 @@ export class SpoolDirectory implements AsyncDisposable {
   static async open(parent: string, name: string): Promise<SpoolDirectory> {
     await mkdir(parent, { recursive: true });
     const path = join(parent, name);
-    const held = HeldDirectory.make(path, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
-    return new SpoolDirectory(parent, path, held);
+    return new SpoolDirectory(parent, path, HeldDirectory.make(path));
   }
 
   /** Removes the directories of workers that have ended without a farewell. @param isWorker tells their names from others' */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from "node:fs";
 import { tryFlock } from "./flock.ts";
 
 /** How long somebody who sweeps may have a directory that is being made: it is empty, and quickly removed. */
@@ -34,10 +34,10 @@ export class HeldDirectory implements Disposable {
   /**
    * Makes a directory and holds it. Blocks the thread, which takes no time worth mentioning unless another process
    * lives in there.
-   * @param make makes it unless it is there
+   * @param make makes it unless it is there; by default with a right to open it, and so to hold it, for nobody else
    * @throws {Error} when it is somebody else's
    */
-  static make(path: string, make: () => void): HeldDirectory {
+  static make(path: string, make = (): void => ensureDirectory(path)): HeldDirectory {
     const deadline = performance.now() + DEADLINE_MS;
     for (let pauseMs = 0.1; ; pauseMs = Math.min(10, pauseMs * 2)) {
       make();
@@ -64,6 +64,15 @@ export class HeldDirectory implements Disposable {
   /** Lets go of it. To be called once: the descriptor may be another file's afterwards. */
   [Symbol.dispose](): void {
     closeSync(this.#descriptor);
+  }
+}
+
+/** Not as mkdirSync does with `recursive`, which fails when the directory that it has found is removed at this moment. */
+function ensureDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
 }
 
