@@ -156,6 +156,9 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
       return await redis.zrange(key, "0", "-1");
     case "stream":
       return await redis.xrange(key, "-", "+");
+    case "none":
+      // It has gone since it was listed.
+      return null;
     default:
       throw new Error(`${key} is a ${type}`);
   }
