@@ -35,7 +35,7 @@ export async function composeReport({ command, started, machines }: FinishedRun)
     took: `${Math.ceil((Date.now() - started.getTime()) / 60_000)} min`,
   };
   return [
-    "# The last run of `npm run test:v2 -- --report infra/vm/RESULT.md`",
+    "# The last run of `npm run test:v2` that was kept with `--report infra/vm/RESULT.md`",
     "",
     ...Object.entries(facts).map(([name, value]) => `- ${name}: ${value}`),
     "",
