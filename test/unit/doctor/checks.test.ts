@@ -21,7 +21,10 @@ describe("the doctor", () => {
     expect(checkPrivileges("CapEff:\t000001ffffffffff\n").status).toBe("ok");
     // Docker's default set: no CAP_SYS_ADMIN, CAP_SYS_PTRACE or CAP_NET_ADMIN.
     const finding = checkPrivileges("CapEff:\t00000000a80425fb\n");
-    expect(finding).toMatchObject({ status: "missing", detail: "without CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_SYS_ADMIN" });
+    expect(finding).toMatchObject({
+      status: "missing",
+      detail: "without CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_SYS_ADMIN",
+    });
   });
 
   it("tells a system call that is not there from one that is refused", () => {
