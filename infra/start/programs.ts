@@ -4,7 +4,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../../shared/config.ts";
 import { connectRedis } from "../../shared/redis.ts";
 import { WorkerRegistry } from "../../shared/workers.ts";
-import { inBatches } from "./in-batches.ts";
 import type { Program } from "./supervisor.ts";
 
 const ASK_EVERY_MS = 50;
@@ -32,7 +31,7 @@ export function apiUrl({ host, port }: Config): string {
 export function apiProgram(config: Config, environment: Environment): Program {
   return {
     name: "api",
-    command: inBatches(process.execPath, fromRoot("services/api/main.ts")),
+    command: [process.execPath, fromRoot("services/api/main.ts")],
     environment: { ...COMPILED, ...environment },
     output: "show",
     deathSignal: "SIGKILL",
@@ -47,7 +46,7 @@ export function workerProgram(config: Config, environment: Environment): Program
   return {
     name: "worker",
     // As `npm run worker`. V8's young generation grows to 12 MB instead of 48; what the start left is collected.
-    command: inBatches(process.execPath, "--max-semi-space-size=4", "--expose-gc", fromRoot("worker/main.ts")),
+    command: [process.execPath, "--max-semi-space-size=4", "--expose-gc", fromRoot("worker/main.ts")],
     environment: { ...COMPILED, ...environment },
     output: "show",
     deathSignal: "SIGKILL",

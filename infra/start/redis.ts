@@ -11,7 +11,6 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { inBatches } from "./in-batches.ts";
 import { freePort } from "./ports.ts";
 import type { Program } from "./supervisor.ts";
 
@@ -41,7 +40,7 @@ export async function prepareRedis(dataDirectory: string): Promise<OwnRedis> {
     program: {
       name: "redis",
       // Two servers on one append-only file would destroy it: the server itself holds the lock until it ends.
-      command: inBatches(...lock, join(directory, "lock"), "redis-server", "-"),
+      command: [...lock, join(directory, "lock"), "redis-server", "-"],
       environment: {},
       // On stdin rather than on the command line, which every user can read.
       input: configurationOf(directory, port, password),
