@@ -148,6 +148,8 @@ export class SlotContext implements Disposable {
   /** Lets go of all containers that wait. */
   dropWaiting(): void {
     this.#waiting.clear();
+    // One that had hardly begun to be prepared does not give its network back.
+    this.networks.tidy();
   }
 
   /** Makes the cgroup of a container, without limits yet. */
