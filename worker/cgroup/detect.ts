@@ -53,12 +53,10 @@ export function detectCgroups(sources = ofThisProcess, files = new CgroupFiles()
     return through.map((mount) => pathThroughMount(mount, path)).find((directory) => directory !== undefined);
   };
 
-  const unified = find("");
+  const unified = aboveSupervisor(find(""));
   const offered = unified === undefined ? [] : files.read(`${unified}/cgroup.controllers`).trim().split(" ");
   if (unified !== undefined && v2Controllers.every((controller) => offered.includes(controller))) {
-    // A worker that was started again by a process which lives in the leaf.
-    const directory = basename(unified) === SUPERVISOR ? dirname(unified) : unified;
-    return { version: 2, directory, ...(offered.includes("cpuset") && { cpuset: "offered" }) };
+    return { version: 2, directory: unified, ...(offered.includes("cpuset") && { cpuset: "offered" }) };
   }
 
   const [cpu, cpuacct, memory, pids] = v1Controllers.map(find);
@@ -82,4 +80,12 @@ export function detectCgroups(sources = ofThisProcess, files = new CgroupFiles()
     `cgroup v1 controllers not mounted: ${missing}: mount each on /sys/fs/cgroup/NAME (memory may also need ` +
       "cgroup_enable=memory on the kernel's command line), or boot with systemd.unified_cgroup_hierarchy=1",
   );
+}
+
+/**
+ * The cgroup that a worker may divide: for one that is started by a process which lives in the leaf, as a service's second
+ * worker is, the one above. The leaf itself has no controller but those that the first worker's containers needed.
+ */
+function aboveSupervisor(own: string | undefined): string | undefined {
+  return own !== undefined && basename(own) === SUPERVISOR ? dirname(own) : own;
 }

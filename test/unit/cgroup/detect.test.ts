@@ -119,9 +119,11 @@ describe("detection of cgroups", () => {
   });
 
   test("takes the cgroup above the leaf into which an earlier worker has moved its parent", () => {
+    offer("cgroup/unit", "cpuset cpu memory pids");
     offer("cgroup/unit/longshore-supervisor", "cpu memory pids");
     const layout = detect([v2Mount("cgroup")], ["0::/unit/longshore-supervisor"]);
-    expect(layout).toEqual({ version: 2, directory: join(root, "cgroup/unit") });
+    // With what that one was given, not the leaf.
+    expect(layout).toEqual({ version: 2, directory: join(root, "cgroup/unit"), cpuset: "offered" });
   });
 
   test("names the controllers that v2 does not offer, and how to get them", () => {
