@@ -1,4 +1,4 @@
-import { mkdir, mkdtempDisposable, readdir } from "node:fs/promises";
+import { mkdir, mkdtempDisposable, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -43,5 +43,29 @@ describe("the doctor's look at cgroups", () => {
       detail: "no cgroup.kill",
       wayOut: "install linux 5.14 or later",
     });
+  });
+
+  it("says what results lack where processes are not counted, in either version", async () => {
+    await using root = await mkdtempDisposable(join(tmpdir(), "longshore-cgroup-"));
+    const { path } = root;
+    const layouts = [
+      { version: 1, directories: { cpu: path, cpuacct: path, memory: path, pids: path } },
+      { version: 2, directory: path },
+    ] as const;
+    for (const file of ["cgroup.kill", "pids.max"]) await writeFile(join(path, file), "");
+    const statuses = () => layouts.map((layout) => checkCgroups(() => layout).at(-1));
+    expect(statuses()).toMatchObject(
+      layouts.map(() => ({
+        status: "degraded",
+        detail: "no pids.peak",
+        effect: expect.stringContaining("processesPeak is null"),
+        wayOut: "install linux 6.1 or later",
+      })),
+    );
+    await writeFile(join(path, "pids.peak"), "");
+    expect(statuses().map((finding) => finding?.status)).toEqual(["ok", "ok"]);
+    // A group that has the controller memory, and not the peak, is of a kernel that lacks it.
+    await writeFile(join(path, "memory.max"), "");
+    expect(statuses().map((finding) => finding?.status)).toEqual(["ok", "missing"]);
   });
 });
