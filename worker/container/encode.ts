@@ -9,6 +9,7 @@
  *   header │ steps … wait │ strings, structs, rooms │ steps … │ strings, structs, rooms
  *                    └──────── goes on at ──────────▲
  */
+import { BPF_INSTRUCTION_BYTES } from "../linux/bpf/program.ts";
 import { systemCalls } from "../linux/system-calls.ts";
 import type { Argument, Control, DescriptorArgument, Step, Word } from "./plan/step.ts";
 
@@ -172,7 +173,6 @@ class Encoder {
       case "words":
         return this.#words(argument.words.map((word) => this.#word(word)));
       case "program": {
-        const BPF_INSTRUCTION_BYTES = 8;
         const length = argument.instructions.byteLength / BPF_INSTRUCTION_BYTES;
         return this.#words([length, this.#place(argument.instructions)]); // struct sock_fprog
       }

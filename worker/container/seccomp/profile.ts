@@ -15,7 +15,7 @@ let compiled: Uint8Array | undefined;
 let compiledForBuilds: Uint8Array | undefined;
 
 /**
- * The default profile as a BPF program for this machine, made at the first call (about 4 ms): the worker calls it once
+ * The default profile as a BPF program for this machine, made at the first call (about 10 ms): the worker calls it once
  * at its start and hands the bytes to its slots. Of the sockets that the profile allows, the slot is asked for each
  * (slot/socket-watch.ts): without a listener, there are none.
  * @throws {Error} when libseccomp is missing
