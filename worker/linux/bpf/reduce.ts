@@ -5,7 +5,7 @@
  * number of a call with it, to know those that are always allowed. libseccomp compares with each number by itself, and
  * loads an argument again for each of its bits. But most calls are answered the same whatever their arguments, and so are
  * their neighbours: what it takes is a search among the ranges of numbers that have one answer. Attaching the default
- * profile takes 55 µs so instead of 130, by 185 instructions instead of 626.
+ * profile takes 55 µs so instead of 130, with 170 instructions instead of 626.
  *
  *     libseccomp   number = 0? = 1? = 2? …            ─▶ answer, or: load, mask, compare, load, mask, compare, …
  *     reduced      number ≥ 177? ─▶ ≥ 137? ─▶ = 41? … ─▶ answer, or: load, one of these bits? one of those? …
@@ -15,7 +15,7 @@
  * is all that has to be kept from one instruction to the next.
  */
 import { BPF, type BpfInstruction, decodeBpf, encodeBpf, instructionAt, targetsOf } from "./program.ts";
-import { type Range, rangesFrom } from "./ranges.ts";
+import { leadTo, type Range, rangesFrom } from "./ranges.ts";
 import { BpfWriter } from "./writer.ts";
 
 const codes: readonly number[] = Object.values(BPF);
@@ -64,8 +64,11 @@ class Reduction {
     const instruction = this.#at(at);
     const { code, k } = instruction;
     if (code === BPF.LOAD) return this.#writer.load(k, this.#place(at + 1, k));
+    if (word !== undefined) {
+      const ranges = rangesFrom(this.#program, at, word);
+      if (!leadTo(ranges, at)) return this.#search(ranges, word);
+    }
     if (code === BPF.AND) return this.#testBits(at, word) ?? this.#writer.and(k, this.#place(at + 1, undefined));
-    if (code !== BPF.JUMP_SET && word !== undefined) return this.#search(rangesFrom(this.#program, at, word), word);
     const { yes, no } = targetsOf(instruction, at);
     return this.#writer.compare(code, k, this.#place(yes, word), this.#place(no, word));
   }
@@ -81,7 +84,6 @@ class Reduction {
     const isOneBit = (mask & (mask - 1)) === 0;
     const isTest = comparison.code === BPF.JUMP_EQUAL && (comparison.k === 0 || (comparison.k === mask && isOneBit));
     if (!isTest || !this.#loadsAnew(yes) || !this.#loadsAnew(no)) return undefined;
-    if (mask === 0) return this.#place(yes, word);
     const [set, clear] = comparison.k === 0 ? [no, yes] : [yes, no];
     return this.#writer.compare(BPF.JUMP_SET, mask, this.#place(set, word), this.#place(clear, word));
   }
