@@ -135,6 +135,8 @@ def unlimited(name):
     number = getattr(resource, name); soft, hard = resource.getrlimit(number)
     if hard == resource.RLIM_INFINITY: raise OSError(0, "")
     resource.setrlimit(number, (soft, hard + 1))
+    # That of core dumps stays as it is, whatever is asked for.
+    if resource.getrlimit(number) == (soft, hard): raise OSError(0, "")
 IOPRIO_WHO_PROCESS, REALTIME = 1, 1 << 13
 attempts = {
     "a negative nice value": lambda: os.nice(-1),

@@ -104,6 +104,7 @@ describe("the plan of a container", () => {
       "capabilities",
       "lifetime",
       "descriptors",
+      "limits",
       "seccomp",
       "release",
       "accounting",
@@ -136,7 +137,7 @@ describe("the plan of a container", () => {
 
   it("limits, then changes ids, then executes in the payload", () => {
     expect(calls(stepsOf(samplePlan(), "payload"))).toEqual([
-      ...["prlimit64", "prlimit64", "prlimit64", "prlimit64"],
+      ...["prlimit64", "prlimit64", "prlimit64"],
       ...["setresgid", "setresuid", "capset", "setsid"],
       ...["umask", "chdir", "execve", "execve"],
     ]);
@@ -206,11 +207,15 @@ describe("the plan of a container", () => {
     expect(made.map((step) => step.arguments[1])).toEqual(["work", "a", "b"].map((text) => ({ kind: "string", text })));
   });
 
-  it("limits open files, stack, file size and core dumps of each process", () => {
+  it("limits open files, stack and file size of each process", () => {
     const text = explainSteps(stepsOf(samplePlan(), "payload", "limits"));
     expect(text).toContain(`RLIMIT_NOFILE, {rlim_cur=${sampleSpec.limits.openFiles}, rlim_max=256}`);
     expect(text).toContain("RLIMIT_STACK, {rlim_cur=67108864");
     expect(text).toContain("RLIMIT_FSIZE, {rlim_cur=67108864");
+  });
+
+  it("forbids core dumps to init, before the filter lets nobody change that", () => {
+    const text = explainSteps(stepsOf(samplePlan(), "init", "limits"));
     expect(text).toContain("RLIMIT_CORE, {rlim_cur=1, rlim_max=1}");
   });
 

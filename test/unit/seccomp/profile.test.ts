@@ -14,26 +14,25 @@ function rulesFor(name: string) {
 
 /**
  * What the profile answers to a call with these arguments: the actions of all rules that hold, or the default.
- * Several arguments in one rule of this profile are alternatives.
+ * Conditions on different arguments have to hold together, those on one and the same are alternatives.
  */
 function answers(name: string, values: Readonly<Record<number, bigint>> = {}): string[] {
   const matching = rulesFor(name).filter(({ args = [] }) => {
-    return (
-      args.length === 0 ||
-      args.some(({ index, op, value, valueTwo = 0 }) => {
-        const actual = values[index] ?? 0n;
-        switch (op) {
-          case "SCMP_CMP_EQ":
-            return actual === BigInt(value);
-          case "SCMP_CMP_GE":
-            return actual >= BigInt(value);
-          case "SCMP_CMP_MASKED_EQ":
-            return (actual & BigInt(value)) === BigInt(valueTwo);
-          default:
-            throw new Error(`the profile does not use ${op} so far: teach it to this test`);
-        }
-      })
-    );
+    const held = args.map(({ index, op, value, valueTwo = 0 }) => {
+      const actual = values[index] ?? 0n;
+      switch (op) {
+        case "SCMP_CMP_EQ":
+          return actual === BigInt(value);
+        case "SCMP_CMP_GE":
+          return actual >= BigInt(value);
+        case "SCMP_CMP_MASKED_EQ":
+          return (actual & BigInt(value)) === BigInt(valueTwo);
+        default:
+          throw new Error(`the profile does not use ${op} so far: teach it to this test`);
+      }
+    });
+    const areTogether = new Set(args.map(({ index }) => index)).size === args.length;
+    return areTogether ? !held.includes(false) : held.includes(true);
   });
   const found = new Set(
     matching.map((rule) => (rule.action === "SCMP_ACT_ALLOW" ? "allow" : `errno ${rule.errnoRet}`)),
@@ -109,6 +108,44 @@ describe("the default profile", () => {
     expect(refused).toEqual([0x5412n, 0x541cn]);
     expect(disputed).toEqual([]);
     expect(answers("ioctl", { 1: 0x1_0000_5412n })).toEqual([`errno ${EPERM}`]);
+  });
+
+  test("refuses filters and core scheduling to prctl, and no other option that there is, whatever the upper bits", () => {
+    const PR_SET_SECCOMP = 22n;
+    const PR_SCHED_CORE = 62n;
+    const refused: bigint[] = [];
+    const [PR_SET_PTRACER, PR_SET_VMA, PR_GET_AUXV] = [0x59616d61n, 0x53564d41n, 0x41555856n];
+    const options = [
+      ...Array.from({ length: 128 }, (_, index) => BigInt(index)),
+      PR_SET_PTRACER,
+      PR_SET_VMA,
+      PR_GET_AUXV,
+    ];
+    for (const option of options) {
+      const upper = option % 2n === 0n ? 1n << 32n : 0n;
+      const found = answers("prctl", { 0: upper | option });
+      if (found.includes("errno 22")) refused.push(option);
+      expect(found).toHaveLength(1);
+      expect(answers("prctl", { 0: option })).toEqual(found);
+    }
+    expect(refused).toEqual([PR_SET_SECCOMP, PR_SCHED_CORE]);
+  });
+
+  test("leaves the limit of core dumps as it is, whatever the upper bits, and lets it be asked for", () => {
+    const RLIMIT_CORE = 4n;
+    const address = 0x7fff_0000_0000n;
+    for (let resource = 0n; resource < 16n; resource++) {
+      const set = resource === RLIMIT_CORE ? ["errno 0"] : ["allow"];
+      for (const upper of [0n, 1n << 32n]) {
+        expect(answers("setrlimit", { 0: upper | resource, 1: address })).toEqual(set);
+        expect(answers("prlimit64", { 1: upper | resource, 2: address })).toEqual(set);
+        expect(answers("prlimit64", { 1: upper | resource, 2: 0n })).toEqual(["allow"]);
+      }
+    }
+  });
+
+  test("has nobody write out the machine's files", () => {
+    expect(answers("sync")).toEqual(["errno 0"]);
   });
 
   test("allows what init and the program still need once the filter is attached", () => {

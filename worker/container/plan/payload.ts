@@ -2,7 +2,7 @@ import { RLIMIT, SIGNAL } from "../../linux/constants.ts";
 import type { ContainerLimits, ContainerSpec } from "../spec.ts";
 import { bytes, flags, mode, NULL, string, words } from "./arguments.ts";
 import { type Capability, keepCapabilities } from "./credentials.ts";
-import { type Argument, type Step, writeSteps } from "./step.ts";
+import { type Argument, type Step, type StepWriter, writeSteps } from "./step.ts";
 
 /** Where commands are looked up when the environment has no PATH: as execvp(3) and Debian's login do. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,15 +20,22 @@ const UMASK = 0o022;
 /** Resource limits of a single process; those of the container as a whole are its cgroup's. */
 export function limitResources(steps: Step[], limits: ContainerLimits): void {
   const step = writeSteps(steps, "payload", "limits");
-  const limit = (resource: keyof typeof RLIMIT, value: number): void => {
-    const text = `{rlim_cur=${value}, rlim_max=${value}}`;
-    step("prlimit64", 0, flags(RLIMIT, resource), words(text, value, value), NULL);
-  };
-  limit("RLIMIT_NOFILE", limits.openFiles);
-  limit("RLIMIT_STACK", limits.stackBytes);
-  limit("RLIMIT_FSIZE", limits.fileBytes);
-  // Not 0: where core dumps are piped to a program, the kernel minds only this value, and makes no dump (core(5)).
-  limit("RLIMIT_CORE", 1);
+  limit(step, "RLIMIT_NOFILE", limits.openFiles);
+  limit(step, "RLIMIT_STACK", limits.stackBytes);
+  limit(step, "RLIMIT_FSIZE", limits.fileBytes);
+}
+
+/**
+ * init and all that comes of it leave no core dump. Not by a limit of 0: where dumps are piped to a program, the kernel
+ * minds 1 only, and makes none (core(5)). Before there is a filter, under which this limit stays as it is.
+ */
+export function forbidCoreDumps(steps: Step[]): void {
+  limit(writeSteps(steps, "init", "limits"), "RLIMIT_CORE", 1);
+}
+
+function limit(step: StepWriter, resource: keyof typeof RLIMIT, value: number): void {
+  const text = `{rlim_cur=${value}, rlim_max=${value}}`;
+  step("prlimit64", 0, flags(RLIMIT, resource), words(text, value, value), NULL);
 }
 
 /** The payload becomes the run's user and leads a session without a terminal. Only root keeps capabilities, if any. */

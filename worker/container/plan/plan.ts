@@ -13,7 +13,7 @@ import { attachDevices } from "./devices.ts";
 import type { HostFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
 import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
-import { becomeUser, executeCommand, forkPayload, limitResources } from "./payload.ts";
+import { becomeUser, executeCommand, forbidCoreDumps, forkPayload, limitResources } from "./payload.ts";
 import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
@@ -104,6 +104,7 @@ export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: Ho
   boundCapabilities(steps, capabilitiesOf(shape));
   dieWithWorker(steps, slot);
   closeDescriptors(steps, slot);
+  forbidCoreDumps(steps);
   filterSystemCalls(steps, shape, host);
   awaitRelease(steps);
 

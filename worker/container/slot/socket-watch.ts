@@ -8,8 +8,7 @@
  *
  * It is no decision: which sockets there are, the filter itself says. So it does not matter that another thread can change
  * what a call points to while it waits. What counts is that a socket is made only after the answer: where nobody was
- * answered there was none, whatever the program has tried. A filter of the program's own can refuse sockets, and nothing
- * more: it gets no listener beside this one (EBUSY), and what it asks without one is answered ENOSYS.
+ * answered there was none, whatever the program has tried. It cannot have a filter of its own.
  *
  * A program waits about 30 µs longer for each of its sockets, and one that makes none does not notice. Where the slot dies, init
  * does, too, and nobody waits any more.
