@@ -65,6 +65,19 @@ export function connectRedis(url: string, role: ConnectionRole, onError: Connect
 }
 
 class Connection extends Redis {
+  /**
+   * Commands of one turn of the event loop leave together, in their order: in one packet, for which Redis wakes up, reads,
+   * writes its log and answers once. ioredis' own `enableAutoPipelining` waits for the replies before it sends more.
+   */
+  override sendCommand(...command: Parameters<Redis["sendCommand"]>): unknown {
+    const { stream } = this;
+    if (this.status === "ready" && stream.writableCorked === 0) {
+      stream.cork();
+      process.nextTick(() => stream.uncork());
+    }
+    return super.sendCommand(...command);
+  }
+
   /** BullMQ makes its connection for blocking commands so; a server that lets such a command wait is not gone. */
   override duplicate(overrides?: Partial<RedisOptions>): Redis {
     return super.duplicate({ socketTimeout: BLOCKING_SILENCE_MS, ...overrides });

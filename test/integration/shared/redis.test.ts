@@ -29,6 +29,22 @@ describe("a Redis is refused", () => {
   });
 });
 
+test("commands of one turn reach Redis together", async () => {
+  await using server = await startRedis();
+  const redis = await connected(server.url, "producer");
+  const readsUntilNow = async (): Promise<number> =>
+    Number(/^total_reads_processed:(\d+)/m.exec(await redis.info("stats"))?.[1]);
+  const before = await readsUntilNow();
+  // So many that Redis would begin to read before the last is written.
+  const values = Array.from({ length: 300 }, (_, index) => String(index));
+  await Promise.all(values.map((value) => redis.rpush("values", value)));
+  const after = await readsUntilNow();
+  // The commands', and that of the question.
+  expect(after - before).toBe(2);
+  expect(await redis.lrange("values", 0, -1)).toEqual(values);
+  redis.disconnect();
+});
+
 describe("who waits for a job", () => {
   test("is told as soon as it is finished", async () => {
     await using bench = await openStore();
