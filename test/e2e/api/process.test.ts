@@ -72,6 +72,8 @@ test("SIGTERM answers those who wait with 202 and ends the process with 0", asyn
   expect(response.status).toBe(202);
   expect(await response.json()).toMatchObject({ state: "queued" });
   expect(await api.exited).toBe(0);
+  // Lines leave in batches, and the last one with the process.
+  expect(api.lines.join("\n")).toContain('"msg":"stopping"');
 });
 
 test("no line of the log holds a key", async () => {
