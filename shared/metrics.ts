@@ -10,11 +10,14 @@ export const DURATION_BUCKETS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const satisfies readonly number[];
 
+/** How often the event loop's lag is looked at: each time wakes the process up. */
+const LAG_SAMPLE_MS = 100;
+
 /** A registry with the process's own metrics and `longshore_build_info`. */
 export function createRegistry(service: "api" | "worker"): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
-  collectDefaultMetrics({ register: registry, prefix: METRIC_PREFIX });
+  collectDefaultMetrics({ register: registry, prefix: METRIC_PREFIX, eventLoopMonitoringPrecision: LAG_SAMPLE_MS });
   const buildInfo = new Gauge({
     name: `${METRIC_PREFIX}build_info`,
     help: "always 1; the version of Longshore and Node in its labels",
