@@ -51,7 +51,6 @@ if (started === undefined) process.exit(0);
 logger.info({ worker: started.id, slots: config.slots, metricsPort: started.metricsPort }, "taking jobs");
 // Else it is written at an exit, which not every worker comes to.
 flushCompileCache();
-// What the start has left is 10 MB.
 returnFreeMemory();
 const reason = await Promise.race([told.promise, started.directoryRemoved.then((path) => ({ removed: path }))]);
 if (typeof reason === "object") {

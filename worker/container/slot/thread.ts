@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { ContainerResult, ContainerSpec } from "../spec.ts";
 import { openCgroups } from "../../cgroup/open.ts";
+import { returnFreeMemory } from "../../linux/heap.ts";
 import { containerPrefix, SlotContext, type Stock } from "./context.ts";
 import type { SlotThreadData } from "../slot.ts";
 import { OutputFeed, type OutputMessage } from "./output-feed.ts";
@@ -39,6 +40,7 @@ const context = new SlotContext({
   cgroups,
   warmth: data.warmth,
 });
+returnFreeMemory();
 
 /** Executes one task. */
 export default function perform(task: SlotTask): SlotAnswer {
