@@ -2,11 +2,14 @@ import { writeSync } from "node:fs";
 import { readSome } from "../../linux/pipe.ts";
 import type { OutputStream } from "../spec.ts";
 
-const FIRST_ROOM = 4096;
+/** The least that is taken to keep what is written. */
+const ROOM_MIN = 1024;
 /** A pipe holds 64 KiB; a program that refills it as fast as it is read must not keep the slot from its clocks. */
 const READS_AT_ONCE = 16;
 
-const excess = Buffer.alloc(64 * 1024);
+/** What is read goes through here: most programs write nothing, or little, and no room is taken for more. */
+const piece = new Uint8Array(64 * 1024);
+const NOTHING = new Uint8Array();
 
 /** What becomes of a stream. */
 export interface StreamLimits {
@@ -24,7 +27,8 @@ export class OutputCollector {
   readonly #limit: number;
   readonly #keptMax: number;
   readonly #copyTo: number | undefined;
-  #kept: Buffer;
+  /** Room for what is kept, and its first bytes. */
+  #kept: Uint8Array<ArrayBuffer> = NOTHING;
   #bytes = 0;
   #truncated = false;
 
@@ -33,7 +37,6 @@ export class OutputCollector {
     this.#limit = limitBytes;
     this.#keptMax = Math.min(limitBytes, keptBytes);
     this.#copyTo = copyTo;
-    this.#kept = Buffer.alloc(Math.min(this.#keptMax, FIRST_ROOM));
   }
 
   /** More was written than the limit allows. */
@@ -48,21 +51,23 @@ export class OutputCollector {
 
   /** A copy of some of what was kept, from one offset to before another. */
   copy(from: number, to: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from(this.#kept.subarray(from, Math.min(to, this.bytes)));
+    return this.#kept.slice(from, Math.min(to, this.bytes));
   }
 
   /** Takes what can be read now; answers whether more may come. */
   take(): "more" | "end" {
     for (let reads = 0; reads < READS_AT_ONCE; reads++) {
-      const room = this.#room();
-      const length = readSome(this.#descriptor, room);
+      const left = this.#limit - this.#bytes;
+      // At the limit, whatever comes shows that there is too much.
+      const length = readSome(this.#descriptor, left === 0 ? piece : piece.subarray(0, left));
       if (length <= 0) return length === 0 ? "end" : "more";
-      if (this.#copyTo !== undefined) writeWhole(this.#copyTo, room.subarray(0, length));
-      if (this.#bytes === this.#limit) {
+      const written = piece.subarray(0, length);
+      if (this.#copyTo !== undefined) writeWhole(this.#copyTo, written);
+      if (left === 0) {
         this.#truncated = true;
         return "more";
       }
-      this.#bytes += length;
+      this.#keep(written);
     }
     return "more";
   }
@@ -79,20 +84,22 @@ export class OutputCollector {
   /** What was kept, and whether that is all. */
   result(): OutputStream {
     // A copy of the right size: a view would take all of its buffer along to the next thread.
-    const content = Uint8Array.from(this.#kept.subarray(0, this.bytes));
+    const content = this.#kept.slice(0, this.bytes);
     return { content, truncated: this.#truncated || this.#bytes > this.#keptMax };
   }
 
-  /** Where to read to: behind what was kept, or beyond it a place for what is not, or shows that there is too much. */
-  #room(): Buffer {
-    if (this.#bytes === this.#limit) return excess;
-    if (this.#bytes >= this.#keptMax) return excess.subarray(0, this.#limit - this.#bytes);
-    if (this.#bytes === this.#kept.byteLength) {
-      const grown = Buffer.alloc(Math.min(this.#keptMax, this.#kept.byteLength * 2));
-      this.#kept.copy(grown);
+  /** Keeps what was written next, as far as it is to be kept. */
+  #keep(written: Uint8Array): void {
+    const before = this.bytes;
+    this.#bytes += written.byteLength;
+    const after = this.bytes;
+    if (after > this.#kept.byteLength) {
+      const room = Math.max(after, this.#kept.byteLength * 2, ROOM_MIN);
+      const grown = new Uint8Array(Math.min(this.#keptMax, room));
+      grown.set(this.#kept);
       this.#kept = grown;
     }
-    return this.#kept.subarray(this.#bytes);
+    this.#kept.set(written.subarray(0, after - before), before);
   }
 }
 
