@@ -45,9 +45,14 @@ export class OutputFeed {
     this.#post = post;
   }
 
-  /** Readable when output is asked for while the slot waits. */
+  /** Readable when output is asked for while the slot waits, of this run or an earlier one. */
   get descriptor(): number {
     return this.#request.descriptor;
+  }
+
+  /** To be called when the descriptor is readable; answers whether this run's output is asked for. */
+  answerWakeUp(): boolean {
+    return this.#request.answerWakeUp();
   }
 
   /** Adds a stream; those with news at the same time are posted in the order in which they were added. */

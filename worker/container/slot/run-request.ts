@@ -36,9 +36,12 @@ export function closeRunRequests(channel: RunRequestChannel): void {
   closeSync(channel.wakeUp);
 }
 
+/** What is read of an eventfd. */
+const counter = new Uint8Array(8);
+
 /** One run's end of a channel, in the slot's thread. */
 export class RunRequest {
-  /** Readable when the request was made of some run: ask {@link isRequested} whether it was this one. */
+  /** Readable when the request was made of some run: ask {@link answerWakeUp} whether it was this one. */
   readonly descriptor: number;
   readonly #requestedRun: Int32Array;
   readonly #run: number;
@@ -47,7 +50,6 @@ export class RunRequest {
     this.descriptor = channel.wakeUp;
     this.#requestedRun = new Int32Array(channel.run);
     this.#run = run;
-    this.#drain();
   }
 
   /** It was made of this run. */
@@ -55,8 +57,12 @@ export class RunRequest {
     return Atomics.load(this.#requestedRun, 0) === this.#run;
   }
 
-  /** Takes an earlier run's wake-up out of the way; the number is what counts, and it is looked at after this. */
-  #drain(): void {
-    readSome(this.descriptor, Buffer.alloc(8));
+  /**
+   * Takes a wake-up out of the way, which may be an earlier run's.
+   * @returns whether the request was made of this run; looked at after the wake-up is gone, so that none is missed
+   */
+  answerWakeUp(): boolean {
+    readSome(this.descriptor, counter);
+    return this.isRequested();
   }
 }

@@ -73,10 +73,10 @@ export function supervise(container: Supervised): EndedBy {
     }
     if (poll.hasInput(asked)) sockets.advance(performance.now());
     else if (poll.isReady(asked)) sockets.end();
-    if (poll.isReady(watched)) poll.ignore(watched);
+    if (poll.isReady(watched) && feed.answerWakeUp()) poll.ignore(watched);
     nextPost = feed.advance(performance.now());
     if (poll.isReady(init)) break;
-    if (poll.isReady(canceled) && cancellation.isRequested()) {
+    if (poll.isReady(canceled) && cancellation.answerWakeUp()) {
       poll.ignore(canceled);
       end("canceled");
     }
