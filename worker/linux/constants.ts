@@ -167,7 +167,7 @@ export const MESSAGE = {
 export const INTERFACE = { SIOCSIFFLAGS: 0x8914, IFF_UP: 1, IFF_RUNNING: 0x40 } as const;
 
 /** wait(2), waitid(2). */
-export const WAIT = { P_PID: 1, WNOHANG: 1, WEXITED: 4 } as const;
+export const WAIT = { P_PID: 1, WNOHANG: 1, WEXITED: 4, WNOWAIT: 0x01000000 } as const;
 export const POLL = { POLLIN: 1, POLLHUP: 0x10, POLLERR: 8 } as const;
 export const SIGNAL = { SIGKILL: 9, SIGCHLD: 17, SIGXFSZ: 25 } as const;
 export const FCNTL = {

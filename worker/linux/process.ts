@@ -28,12 +28,18 @@ export interface Reaped {
   readonly maxRssBytes: number;
 }
 
+// Reused: no call lasts longer than itself, and every thread has its own module.
+const information = Buffer.alloc(SIGINFO_BYTES);
+const resources = Buffer.alloc(RUSAGE_BYTES);
+
 /** Waits for a child that is ending and reaps it. */
 export function reap(pid: number): Reaped {
-  const information = Buffer.alloc(SIGINFO_BYTES);
-  const resources = Buffer.alloc(RUSAGE_BYTES);
+  return awaitChild(pid, WAIT.WEXITED);
+}
+
+function awaitChild(pid: number, options: number): Reaped {
   let result: number;
-  do result = systemCall("waitid", WAIT.P_PID, pid, information, WAIT.WEXITED, resources);
+  do result = systemCall("waitid", WAIT.P_PID, pid, information, options, resources);
   while (result === -EINTR);
   if (result < 0) throw new SystemCallError("waitid", -result);
   return {
@@ -44,12 +50,12 @@ export function reap(pid: number): Reaped {
   };
 }
 
-/** A child of this process. Disposing of one that nobody has waited for kills and reaps it. */
+/** A child of this process. Disposing of it reaps it, and kills it before if nobody has waited for it. */
 export class ChildProcess implements Disposable {
   /** A pidfd: readable once the process has ended. */
   readonly descriptor: number;
   readonly pid: number;
-  #isReaped = false;
+  #hasEnded = false;
 
   constructor(pid: number) {
     this.pid = pid;
@@ -61,18 +67,24 @@ export class ChildProcess implements Disposable {
     signalProcess(this.descriptor, SIGNAL.SIGKILL);
   }
 
-  /** Waits until it has ended, and reaps it. */
-  reap(): Reaped {
-    const reaped = reap(this.pid);
-    this.#isReaped = true;
-    return reaped;
+  /** Whether it has ended. */
+  hasEnded(): boolean {
+    const result = systemCall("waitid", WAIT.P_PID, this.pid, information, WAIT.WEXITED | WAIT.WNOHANG | WAIT.WNOWAIT);
+    if (result < 0) throw new SystemCallError("waitid", -result);
+    // siginfo_t: si_pid at 16, 0 for nobody.
+    return information.readInt32LE(16) !== 0;
+  }
+
+  /** Waits until it has ended. It is reaped when it is disposed of: the kernel has a lot to take away then. */
+  awaitEnd(): Reaped {
+    const account = awaitChild(this.pid, WAIT.WEXITED | WAIT.WNOWAIT);
+    this.#hasEnded = true;
+    return account;
   }
 
   [Symbol.dispose](): void {
-    if (!this.#isReaped) {
-      this.kill();
-      this.reap();
-    }
+    if (!this.#hasEnded) this.kill();
+    reap(this.pid);
     closeSync(this.descriptor);
   }
 }
@@ -82,19 +94,23 @@ export class ChildProcess implements Disposable {
  * Entries are addressed by the index that `add` returned.
  */
 export class PollSet {
-  readonly #entries: Buffer;
-  readonly #timeout = Buffer.alloc(16);
+  /** `struct pollfd`: the descriptor, and in a second word the events that are wanted, and above them those that came. */
+  readonly #entries: Int32Array;
+  readonly #bytes: Uint8Array;
+  /** `struct timespec`, as halves of its words. */
+  readonly #timeout = new Uint32Array(4);
+  readonly #timeoutBytes = new Uint8Array(this.#timeout.buffer);
   #size = 0;
 
   constructor(capacity: number) {
-    this.#entries = Buffer.alloc(capacity * 8);
+    this.#entries = new Int32Array(capacity * 2);
+    this.#bytes = new Uint8Array(this.#entries.buffer);
   }
 
   /** Waits for `descriptor` to be readable, from now on. */
   add(descriptor: number): number {
     const index = this.#size++;
-    this.#entries.writeInt32LE(descriptor, index * 8);
-    this.#entries.writeInt16LE(POLL.POLLIN, index * 8 + 4);
+    this.replace(index, descriptor);
     return index;
   }
 
@@ -105,32 +121,39 @@ export class PollSet {
 
   /** Waits for another descriptor in the place of an entry's. */
   replace(index: number, descriptor: number): void {
-    this.#entries.writeInt32LE(descriptor, index * 8);
-    this.#entries.writeInt16LE(0, index * 8 + 6);
+    this.#entries[index * 2] = descriptor;
+    this.#entries[index * 2 + 1] = POLL.POLLIN;
   }
 
   /** Something can be read from the entry, or its other end is gone. */
   isReady(index: number): boolean {
-    return this.#entries.readInt16LE(index * 8 + 6) !== 0;
+    return this.#received(index) !== 0;
   }
 
   /** Something can be read from the entry, whether or not its other end is gone. */
   hasInput(index: number): boolean {
-    return (this.#entries.readInt16LE(index * 8 + 6) & POLL.POLLIN) !== 0;
+    return (this.#received(index) & POLL.POLLIN) !== 0;
   }
 
   /** Blocks until an entry is ready or `milliseconds` (fractions allowed, Infinity for ever) have passed. */
   wait(milliseconds: number): void {
     const forever = milliseconds === Infinity;
     if (!forever) {
-      const whole = Math.floor(Math.max(0, milliseconds) / 1000);
-      this.#timeout.writeBigInt64LE(BigInt(whole), 0);
-      this.#timeout.writeBigInt64LE(BigInt(Math.floor((Math.max(0, milliseconds) - whole * 1000) * 1e6)), 8);
+      const seconds = Math.floor(Math.max(0, milliseconds) / 1000);
+      this.#timeout[0] = seconds;
+      this.#timeout[2] = (Math.max(0, milliseconds) - seconds * 1000) * 1e6;
     }
-    const result = systemCall("ppoll", this.#entries, this.#size, forever ? 0 : this.#timeout);
+    const result = systemCall("ppoll", this.#bytes, this.#size, forever ? 0 : this.#timeoutBytes);
     // Interrupted, nothing is ready: the caller looks at its deadlines and comes back.
-    if (result === -EINTR)
-      for (let index = 0; index < this.#size; index++) this.#entries.writeInt16LE(0, index * 8 + 6);
+    if (result === -EINTR) for (let index = 0; index < this.#size; index++) this.#forget(index);
     else if (result < 0) throw new SystemCallError("ppoll", -result);
+  }
+
+  #received(index: number): number {
+    return (this.#entries[index * 2 + 1] ?? 0) >>> 16;
+  }
+
+  #forget(index: number): void {
+    this.#entries[index * 2 + 1] = POLL.POLLIN;
   }
 }

@@ -11,6 +11,8 @@ import { samplePlan, sampleSpec, stepsOf } from "./sample.ts";
 
 const succeeded: CommandEnding = { kind: "exited", exitCode: 0 };
 const failed: CommandEnding = { kind: "exited", exitCode: 1 };
+const yes = (): boolean => true;
+const no = (): boolean => false;
 
 function evidence(changes: Partial<Evidence>): Evidence {
   return {
@@ -19,7 +21,7 @@ function evidence(changes: Partial<Evidence>): Evidence {
     cpuTimeExceeded: false,
     oomKills: 0,
     processLimitHits: 0,
-    diskFull: false,
+    isDiskFull: no,
     ...changes,
   };
 }
@@ -32,16 +34,16 @@ describe("the outcome of a run", () => {
     ["memory_limit", { oomKills: 1 }],
     ["cpu_limit", { cpuTimeExceeded: true }],
     ["process_limit", { command: failed, processLimitHits: 3 }],
-    ["disk_limit", { command: failed, diskFull: true }],
+    ["disk_limit", { command: failed, isDiskFull: yes }],
     ["disk_limit", { command: { kind: "signaled", signal: 25 } }],
     ["wall_limit", { endedBy: "wall_limit", oomKills: 1, command: { kind: "signaled", signal: 9 } }],
-    ["output_limit", { endedBy: "output_limit", diskFull: true }],
+    ["output_limit", { endedBy: "output_limit", isDiskFull: yes }],
   ] as const)("is %s for %j", (outcome, changes) => {
     expect(decideOutcome(evidence(changes))).toBe(outcome);
   });
 
   it("is exited where a program coped with a full disk and the limit of processes", () => {
-    expect(decideOutcome(evidence({ diskFull: true, processLimitHits: 9 }))).toBe("exited");
+    expect(decideOutcome(evidence({ isDiskFull: yes, processLimitHits: 9 }))).toBe("exited");
   });
 });
 

@@ -3,8 +3,9 @@ import { errnoName, signalName } from "../../linux/errno.ts";
 import type { StepFailure } from "../interpret.ts";
 import type { Plan } from "../plan/plan.ts";
 import { SIGNAL } from "../../linux/constants.ts";
-import type { Cgroup } from "../../cgroup/cgroup.ts";
+import type { Cgroup, CgroupUsage } from "../../cgroup/cgroup.ts";
 import type { ContainerSpec, Interrupted, Outcome } from "../spec.ts";
+import type { Execution } from "./execute.ts";
 import type { Inspection } from "./launcher.ts";
 import type { EndedBy } from "./supervise.ts";
 
@@ -27,14 +28,13 @@ function hasReaped(plan: Plan, inspection: Inspection): boolean {
  * (pid_namespaces(7)), or processes were killed for memory that is not the container's to use up.
  */
 export function findInterruption(
-  endedBy: EndedBy,
+  { endedBy, plan, inspection }: Pick<Execution, "endedBy" | "plan" | "inspection">,
+  { oomKills }: CgroupUsage,
   cgroup: Cgroup,
-  plan: Plan,
-  inspection: Inspection,
 ): Interrupted | undefined {
   if (endedBy === "no memory") return { kind: "interrupted", reason: "no memory" };
   if (endedBy !== undefined) return undefined;
-  if (cgroup.oomKills() > 0) {
+  if (oomKills > 0) {
     return cgroup.hasReachedMemoryLimit() ? undefined : { kind: "interrupted", reason: "no memory" };
   }
   return hasReaped(plan, inspection) || inspection.failure !== undefined
@@ -77,7 +77,8 @@ export interface Evidence {
   readonly cpuTimeExceeded: boolean;
   readonly oomKills: number;
   readonly processLimitHits: number;
-  readonly diskFull: boolean;
+  /** Asked only where it decides. */
+  readonly isDiskFull: () => boolean;
 }
 
 /**
@@ -91,7 +92,7 @@ export function decideOutcome(evidence: Evidence): Outcome {
   if (evidence.cpuTimeExceeded) return "cpu_limit";
   if (command.kind === "exited" && command.exitCode === 0) return "exited";
   if (evidence.processLimitHits > 0) return "process_limit";
-  if (evidence.diskFull || isFileTooLarge(command)) return "disk_limit";
+  if (evidence.isDiskFull() || isFileTooLarge(command)) return "disk_limit";
   return command.kind;
 }
 

@@ -1,9 +1,8 @@
-import { closeSync, fchownSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { openSealedFile } from "../../linux/memory-file.ts";
-import type { Release } from "../plan/plan.ts";
+import { joinPlans, type Plan, type Release } from "../plan/plan.ts";
 import { ChildProcess } from "../../linux/process.ts";
 import type { ContainerSpec, OutputStream } from "../spec.ts";
-import type { SlotContext } from "./context.ts";
 import type { Inspection } from "./launcher.ts";
 import type { OutputFeed } from "./output-feed.ts";
 import type { LaunchFailure, PreparedContainer } from "./prepared-container.ts";
@@ -22,6 +21,7 @@ export interface MainThread {
 /** A container that is over. */
 export interface Execution {
   readonly kind: "executed";
+  readonly plan: Plan;
   readonly endedBy: EndedBy;
   readonly inspection: Inspection;
   readonly stdout: OutputStream;
@@ -33,29 +33,25 @@ export interface Execution {
 
 /** Releases a container whose slot steps are done, and stays with it until every process of it is dead. */
 export function execute(
-  context: Pick<SlotContext, "idBase">,
   spec: ContainerSpec,
   prepared: PreparedContainer,
   release: Release,
   { cancellation, feed }: MainThread,
 ): Execution | LaunchFailure {
   using resources = new DisposableStack();
-  const { stdout, stderr } = prepared;
-  // The program may open /dev/stdout anew, which is checked against the pipe's owner.
-  for (const pipe of [stdout, stderr]) {
-    fchownSync(pipe.writeEnd, context.idBase + spec.user.uid, context.idBase + spec.user.gid);
-  }
-  // Opened anew for each container: flags and locks belong to an open file, and would be found by the next.
   const { streams: given = {}, limits } = spec;
-  const stdin = given.stdin ?? openStdin(spec.stdin);
-  if (given.stdin === undefined) resources.adopt(stdin, closeSync);
-
+  let { stdin } = given;
+  if (stdin === undefined && spec.stdin.byteLength > 0) {
+    stdin = resources.adopt(openSealedFile("stdin", spec.stdin), closeSync);
+  }
   prepared.release(release.steps, stdin, given.stdout);
   tracePhase("release");
   const init = prepared.awaitInit();
   if (!(init instanceof ChildProcess)) return init;
   tracePhase("launcher");
 
+  const plan = joinPlans(prepared.preparation, release);
+  const { stdout, stderr } = prepared;
   const collectors = {
     stdout: new OutputCollector(stdout.readEnd, {
       limitBytes: limits.outputBytes,
@@ -78,8 +74,8 @@ export function execute(
     stderr: { descriptor: stderr.readEnd, collector: collectors.stderr },
     sockets: prepared.socketWatch,
     cgroup: prepared.cgroup,
-    limits: spec.limits,
-    preparationMs: () => preparationMs({ ...prepared.preparation.rooms, ...release.rooms }, prepared.inspect()),
+    limits,
+    preparationMs: () => preparationMs(plan.rooms, prepared.inspect()),
     cancellation,
     feed,
     beforeKill: () => {
@@ -89,9 +85,10 @@ export function execute(
     },
   });
   tracePhase("supervise");
-  const maxRssBytes = Math.max(init.reap().maxRssBytes, peakRssBytes);
+  const maxRssBytes = Math.max(init.awaitEnd().maxRssBytes, peakRssBytes);
   return {
     kind: "executed",
+    plan,
     endedBy,
     inspection: prepared.inspect(),
     stdout: collectors.stdout.result(),
@@ -99,8 +96,4 @@ export function execute(
     maxRssBytes,
     killedAtMs,
   };
-}
-
-function openStdin(content: Uint8Array): number {
-  return content.byteLength === 0 ? openSync("/dev/null", "r") : openSealedFile("stdin", content);
 }

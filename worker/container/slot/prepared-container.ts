@@ -11,13 +11,13 @@
  * prepares itself, on another core if there is one. A warm one was prepared before there was a job (waiting-containers.ts), and is
  * no different: it is as new, has seen as little, and is used once.
  */
-import { closeSync } from "node:fs";
+import { closeSync, fchmodSync, openSync } from "node:fs";
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { AT, O } from "../../linux/constants.ts";
 import { openSocketPair, sendDescriptors } from "../../linux/descriptor-socket.ts";
 import { cString, systemCall } from "../../linux/libc.ts";
 import { Pipe } from "../../linux/pipe.ts";
-import { ChildProcess, PollSet, reap } from "../../linux/process.ts";
+import { ChildProcess, reap } from "../../linux/process.ts";
 import { SlotSteps, type StepFailure } from "../interpret.ts";
 import { planPreparation, type Preparation } from "../plan/plan.ts";
 import type { MountedLayer } from "../plan/facts.ts";
@@ -37,6 +37,8 @@ export class PreparedContainer implements Disposable {
   readonly preparation: Preparation;
   readonly cgroup: Cgroup;
   readonly socketWatch: SocketWatch;
+  /** What its program will read where it is given nothing; opened anew for each: flags and locks are an open file's. */
+  readonly nothing: number;
   /** What its program will write to; the slot's copies of their write ends are closed when it is released. */
   readonly stdout: Pipe;
   readonly stderr: Pipe;
@@ -54,7 +56,7 @@ export class PreparedContainer implements Disposable {
   private constructor(
     parts: Pick<
       PreparedContainer,
-      "preparation" | "cgroup" | "slotSteps" | "layers" | "socketWatch" | "stdout" | "stderr"
+      "preparation" | "cgroup" | "slotSteps" | "layers" | "socketWatch" | "nothing" | "stdout" | "stderr"
     >,
     launch: Launch,
     socket: number,
@@ -65,6 +67,7 @@ export class PreparedContainer implements Disposable {
     this.slotSteps = parts.slotSteps;
     this.layers = parts.layers;
     this.socketWatch = parts.socketWatch;
+    this.nothing = parts.nothing;
     this.stdout = parts.stdout;
     this.stderr = parts.stderr;
     this.#launch = launch;
@@ -114,14 +117,17 @@ export class PreparedContainer implements Disposable {
       attempt("volumes", () => fillVolumes(preparation, slotSteps, context.idBase, isCanceled));
     if (obstacle !== undefined) return obstacle;
 
-    const { nothing } = context;
+    const { nothing: silence } = context;
     const launch = resources.use(
-      new Launch(preparation.steps, { stdin: nothing, stdout: nothing, stderr: nothing }, slotSteps),
+      new Launch(preparation.steps, { stdin: silence, stdout: silence, stderr: silence }, slotSteps),
     );
     tracePhase("spawn");
     cgroup.openAccounts();
+    const nothing = resources.adopt(openSync("/dev/null", "r"), closeSync);
     const [stdout, stderr] = [resources.use(Pipe.open()), resources.use(Pipe.open())];
-    const parts = { preparation, cgroup, slotSteps, layers: facts.layers, socketWatch, stdout, stderr };
+    // Programs open /dev/stdout anew, as the user that they are; nobody else has these pipes.
+    for (const { writeEnd } of [stdout, stderr]) fchmodSync(writeEnd, 0o666);
+    const parts = { preparation, cgroup, slotSteps, layers: facts.layers, socketWatch, nothing, stdout, stderr };
     return new PreparedContainer(parts, launch, socket, resources.move());
   }
 
@@ -134,18 +140,14 @@ export class PreparedContainer implements Disposable {
   /** Whether init still waits. */
   isWaiting(): boolean {
     const init = this.awaitInit();
-    if (!(init instanceof ChildProcess)) return false;
-    const poll = new PollSet(1);
-    const ended = poll.add(init.descriptor);
-    poll.wait(0);
-    return !poll.isReady(ended);
+    return init instanceof ChildProcess && !init.hasEnded();
   }
 
   /**
    * Lets init go on with these steps, and gives it the program's streams.
-   * @param stdin the caller's, who closes it; so `stdout`, where it is another than the container's own
+   * @param stdin the caller's, who closes it, where it is another than the container's own; so `stdout`
    */
-  release(steps: readonly Step[], stdin: number, stdout = this.stdout.writeEnd): void {
+  release(steps: readonly Step[], stdin = this.nothing, stdout = this.stdout.writeEnd): void {
     this.#launch.addSteps(steps);
     // One that has died meanwhile is found out by its init, as any that dies.
     sendDescriptors(this.#socket, [stdin, stdout, this.stderr.writeEnd]);

@@ -7,16 +7,16 @@
  * The launcher ends as soon as it has made init, which is then a child of the worker: the slot waits for init only.
  * When init is dead, every process of the container is (pid_namespaces(7)), so what is read afterwards stands still.
  */
-import type { Cgroup } from "../../cgroup/cgroup.ts";
+import type { CgroupUsage } from "../../cgroup/cgroup.ts";
 import type { SlotSteps } from "../interpret.ts";
 import { joinPlans, type Plan, planRelease } from "../plan/plan.ts";
+import type { Step } from "../plan/step.ts";
 import type { ContainerResult, ContainerSpec, RunResult } from "../spec.ts";
 import { collectOutputs, type OutputTree } from "./collect.ts";
 import type { SlotContext } from "./context.ts";
 import { commandFailure, decideOutcome, describeEnding, findInterruption, isFull, readEnding } from "./ending.ts";
 import { execute, type Execution, type MainThread } from "./execute.ts";
 import { PreparedContainer } from "./prepared-container.ts";
-import type { RunRequest } from "./run-request.ts";
 import { failureOf, setupFailure } from "./setup-failure.ts";
 import { traceExecution, tracePhase } from "./trace.ts";
 import { accountFor, monotonicMs, readTimes } from "./usage.ts";
@@ -36,23 +36,27 @@ export function runContainer(context: SlotContext, spec: ContainerSpec, mainThre
     cgroup.limit(spec.limits);
     tracePhase("limits");
     const release = planRelease(spec, context, preparation);
-    const plan = joinPlans(preparation, release);
     const failure = slotSteps.execute(release.steps);
-    if (failure !== undefined) return setupFailure(plan.steps, failure);
+    if (failure !== undefined) return setupFailure(joinPlans(preparation, release).steps, failure);
     tracePhase("files");
 
-    const execution = execute(context, spec, prepared, release, mainThread);
-    if (execution.kind === "not launched") return setupFailure(plan.steps, execution);
+    const execution = execute(spec, prepared, release, mainThread);
+    if (execution.kind === "not launched") return setupFailure(joinPlans(preparation, release).steps, execution);
+    const { plan, inspection } = execution;
     if (execution.endedBy === "canceled") return { kind: "canceled" };
-    const broken = execution.inspection.failure;
+    const broken = inspection.failure;
     if (broken !== undefined && commandFailure(broken, spec) === undefined) return setupFailure(plan.steps, broken);
-    const interruption = findInterruption(execution.endedBy, cgroup, plan, execution.inspection);
-    if (interruption !== undefined) return interruption;
     tracePhase("reap");
-    traceExecution(plan, execution.inspection);
+    traceExecution(plan, inspection);
+    const endMs = monotonicMs();
+    const used = cgroup.usage();
+    const interruption = findInterruption(execution, used, cgroup);
+    if (interruption !== undefined) return interruption;
+    tracePhase("usage");
 
     const start = prepared.preparedMs < beganMs ? "warm" : "cold";
-    const result = report(spec, plan, slotSteps, context.idBase, cgroup, execution, cancellation, { beganMs, start });
+    const run: FinishedRun = { execution, used, beganMs, endMs, start };
+    const result = report(spec, slotSteps, context.idBase, run, () => cancellation.isRequested());
     tracePhase("collect");
     // Files may be missing from it: where it is canceled for a worker that stops, another one does the job as a whole.
     if (cancellation.isRequested()) return { kind: "canceled" };
@@ -63,36 +67,38 @@ export function runContainer(context: SlotContext, spec: ContainerSpec, mainThre
   }
 }
 
+/** A run whose container is over. */
+interface FinishedRun {
+  readonly execution: Execution;
+  readonly used: CgroupUsage;
+  /** When the run began, and when its end was known, on the clock of `monotonicMs`. */
+  readonly beganMs: number;
+  readonly endMs: number;
+  readonly start: RunResult["start"];
+}
+
 function report(
   spec: ContainerSpec,
-  plan: Plan,
   slotSteps: SlotSteps,
   idBase: number,
-  cgroup: Cgroup,
-  execution: Execution,
-  cancellation: RunRequest,
-  { beganMs, start }: { readonly beganMs: number; readonly start: RunResult["start"] },
+  { execution, used, beganMs, endMs, start }: FinishedRun,
+  isCanceled: () => boolean,
 ): RunResult {
-  const { inspection, endedBy, stdout, stderr } = execution;
+  const { plan, inspection, endedBy, stdout, stderr } = execution;
   if (endedBy === "canceled" || endedBy === "no memory") throw new RangeError(`a container has no result: ${endedBy}`);
-  const endMs = monotonicMs();
-  const used = cgroup.usage();
-  tracePhase("usage");
   const times = readTimes(plan, inspection, endMs);
   const usage = accountFor(plan, inspection, times, used, execution.maxRssBytes);
   const failure = inspection.failure && commandFailure(inspection.failure, spec);
   const command = failure?.ending ?? readEnding(plan, inspection);
+  const isMountFull = (step: Step): boolean => isFull(slotSteps.descriptor({ kind: "result", step }));
   const outcome = decideOutcome({
     endedBy,
     command,
     cpuTimeExceeded: usage.cpuTimeMs > spec.limits.cpuTimeMs,
     oomKills: used.oomKills,
     processLimitHits: used.processLimitHits,
-    diskFull: [plan.mounts.scratch, ...plan.temporary.map(({ mount }) => mount)].some((step) =>
-      isFull(slotSteps.descriptor({ kind: "result", step })),
-    ),
+    isDiskFull: () => isMountFull(plan.mounts.scratch) || plan.temporary.some(({ mount }) => isMountFull(mount)),
   });
-  const isCanceled = (): boolean => cancellation.isRequested();
   const tree = outputTree(spec, plan, slotSteps, idBase);
   const outputs = collectOutputs(tree, spec.outputs, isCanceled, { spool: spec.outputSpool });
   const reports = spec.reports && collectOutputs(tree, spec.reports.patterns, isCanceled, spec.reports);
