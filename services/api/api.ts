@@ -15,6 +15,7 @@ import { createContext, type ApiOptions } from "./context.ts";
 import { handleError, handleNotFound } from "./handle-error.ts";
 import { limitLingering } from "./limit-lingering.ts";
 import { limitRate } from "./limit-rate.ts";
+import { limitSlowness } from "./limit-slowness.ts";
 import { logRequests, measureRequests } from "./observe.ts";
 import { labelRoutes, serveRoutes, type Route } from "./route.ts";
 import { createRoutes } from "./routes/index.ts";
@@ -44,7 +45,7 @@ export function createApi(options: ApiOptions): Api {
   app.disable("x-powered-by");
   app.disable("etag");
 
-  app.use(logRequests(logger), measureRequests(metrics), limitLingering());
+  app.use(logRequests(logger), measureRequests(metrics), limitLingering(), limitSlowness());
   app.use(
     helmet({
       contentSecurityPolicy: {

@@ -1,5 +1,6 @@
 /** Requests that never come to their end, at an API as operators run it. */
 import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ApiProcess, startApiProcess } from "../support/api-process.ts";
 import { startRedis } from "../support/redis.ts";
@@ -28,15 +29,41 @@ async function drip(begun: string, byte: string): Promise<string> {
   return answer;
 }
 
+const head = (line: string): string => `${line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
+
 describe("a connection", () => {
   test.concurrent.each([
     ["that sends nothing", "", ""],
     ["that sends its first line without end", "GET /", "a"],
     ["that sends a header without end", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ", "a"],
     ["that sends headers without end", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n", "X-A: b\r\n"],
+    ["that sends a job without end", `${head("POST /v1/jobs")}Content-Length: 100000\r\n\r\n{`, " "],
+    [
+      "that sends a job in chunks without end",
+      `${head("POST /v1/jobs")}Transfer-Encoding: chunked\r\n\r\n`,
+      "1\r\n \r\n",
+    ],
+    ["that sends a blob without end", `${head("PUT /v1/blobs")}Content-Length: 100000\r\n\r\n`, "a"],
+    ["that sends a blob and stops", `${head("PUT /v1/blobs")}Content-Length: 100000\r\n\r\n${"a".repeat(50_000)}`, ""],
   ])("%s is cut off", async (_, begun, byte) => {
     const answer = await drip(begun, byte);
     expect(answer).not.toContain("200 OK");
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  });
+
+  test.concurrent("that brings a blob slowly, but brings it, is let go on", async () => {
+    const piece = Buffer.alloc(32 * 1024, "a");
+    async function* content(): AsyncGenerator<Buffer> {
+      for (let count = 0; count < 12; count++) {
+        yield piece;
+        await delay(3000);
+      }
+    }
+    const response = await fetch(`http://127.0.0.1:${port}/v1/blobs`, {
+      method: "PUT",
+      body: ReadableStream.from(content()),
+      duplex: "half",
+    });
+    expect([response.status, await response.json()]).toMatchObject([201, { bytes: 12 * piece.byteLength }]);
   });
 });
