@@ -2,15 +2,13 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import LongestFirst from "./test/support/longest-first.ts";
+import { PATIENCE_MS } from "./test/support/patience.ts";
 
 /** What must not depend on whether a container was prepared before its job came: see test/support/container.ts. */
 const SAME_WHEN_WARM = ["files", "isolation", "layers", "lifetime", "limits", "memory", "output-watch", "untouched"];
 
 /** Attacks on what containers could share, or have seen before their job came. */
 const ATTACKED_WHEN_WARM = ["keyrings", "neighbours", "network", "proc", "runtime"];
-
-/** For a machine that has more to do than this; no measure of anything. An emulated one needs more. */
-const PATIENCE_MS = Number(process.env["TEST_PATIENCE_MS"] ?? 180_000);
 
 /** Files at once that start servers and containers: most of their time they wait for those. */
 const FILES_AT_ONCE = 2 * availableParallelism();

@@ -2,13 +2,17 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { patiently } from "../support/patience.ts";
 import { tarArchive, type TarFields } from "../support/tar.ts";
 import { Target } from "./target.ts";
 
 let target: Target;
 beforeAll(async () => {
   // A build has limits of its own, which are those of the server where they are lower.
-  target = await Target.open(1, { LONGSHORE_MAX_CPU_TIME_MS: "4000", LONGSHORE_MAX_WALL_TIME_MS: "8000" });
+  target = await Target.open(1, {
+    LONGSHORE_MAX_CPU_TIME_MS: String(patiently(4000)),
+    LONGSHORE_MAX_WALL_TIME_MS: String(patiently(8000)),
+  });
 });
 afterAll(() => target[Symbol.asyncDispose]());
 

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { judgeJobSchema } from "../../shared/job.ts";
 import type { JudgeResult } from "../../shared/judge-result.ts";
+import { patiently } from "../support/patience.ts";
 import { Target } from "./target.ts";
 
 let target: Target;
@@ -94,7 +95,7 @@ print(number if not left and not others else (left, others))`;
     ["says that it is something else", "import ctypes; ctypes.CDLL(None).prctl(15, b'checker', 0, 0, 0); print(3)"],
   ])("that %s is not accepted, and the next case is judged as ever", async (_, attack) => {
     const source = `n = int(input())\nif n == 2: print(4)\nelse:\n    exec(${JSON.stringify(attack)})`;
-    const limits = { ...LIMITS, wallTimeMs: 5000 };
+    const limits = { ...LIMITS, wallTimeMs: patiently(5000) };
     const cases = [
       { name: "attacked", stdin: "1", expected: "2" },
       { name: "next", stdin: "2", expected: "4" },
@@ -152,7 +153,7 @@ print("guess", flush=True)
 answer = sys.stdin.readline(1 << 16).strip()
 print("heard", len(answer), file=sys.stderr)
 raise SystemExit(0 if answer == secret else 1)`,
-    limits: { wallTimeMs: 3000 },
+    limits: { wallTimeMs: patiently(3000) },
   };
 
   test.each([
@@ -168,7 +169,7 @@ raise SystemExit(0 if answer == secret else 1)`,
     ["opens the pipes anew", "print(open('/proc/self/fd/1').readline(), open('/proc/self/fd/0', 'w').write('x'))"],
     ["ends at once", "pass"],
   ])("is not taken in by a submission that %s", async (_, source) => {
-    const limits = { ...LIMITS, wallTimeMs: 3000 };
+    const limits = { ...LIMITS, wallTimeMs: patiently(3000) };
     const secret = randomUUID();
     const result = await judge({ source, limits, cases: [{ name: "a", stdin: secret }], interactor });
     expect(verdictsOf(result)).not.toEqual(["accepted"]);

@@ -1,6 +1,7 @@
 /** Programs that take more than they are given: what each ends as, and that nobody notices afterwards. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobResult } from "../../shared/job-result.ts";
+import { patiently, PATIENT_LIMITS } from "../support/patience.ts";
 import { PATIENCE, Target, type Traces } from "./target.ts";
 
 let target: Target;
@@ -8,7 +9,8 @@ let target: Target;
 let before: Traces;
 beforeAll(async () => {
   target = await Target.open();
-  for (const language of ["bash", "python", "c"]) await target.run({ ...well[language], language });
+  for (const language of ["bash", "python", "c"])
+    await target.run({ ...well[language], language, limits: PATIENT_LIMITS });
   before = await target.settledTraces();
 });
 afterAll(() => target[Symbol.asyncDispose]());
@@ -201,7 +203,7 @@ while True: os.mkdir("d"); os.chdir("d")`,
     source: `import itertools, os
 open("x", "w").close()
 for n in itertools.count(): os.link("x", f"l{n}"); os.symlink("x" * 4000, f"s{n}")`,
-    limits: { diskBytes: MiB, memoryBytes: 32 * MiB, cpuTimeMs: 3000 },
+    limits: { diskBytes: MiB, memoryBytes: 32 * MiB, cpuTimeMs: patiently(3000) },
     outcomes: ["disk_limit", "memory_limit"],
   },
   "waits on files without end": {
@@ -324,12 +326,12 @@ describe("a program that", () => {
   test.each(Object.entries(attacks))(
     "%s is ended by its limits, and the next one is as well off",
     async (_, attack) => {
-      const { outcomes, ...request } = attack;
-      const job = await target.run(request);
+      const { language, source, limits, outcomes } = attack;
+      const job = await target.run({ language, source, limits: { ...PATIENT_LIMITS, ...limits } });
       expect(job).toMatchObject({ state: "done", attempt: 1, error: null });
       expect(outcomes).toContain(job.result?.outcome);
 
-      const next = await target.run({ ...well[attack.language], language: attack.language });
+      const next = await target.run({ ...well[language], language, limits: PATIENT_LIMITS });
       expect(next.result).toMatchObject({
         outcome: "exited",
         exitCode: 0,

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startApiProcess } from "../support/api-process.ts";
+import { PATIENT_LIMITS } from "../support/patience.ts";
 import { startRedis } from "../support/redis.ts";
 import { startWorkerProcess } from "../support/worker.ts";
 import { PATIENCE, Target } from "./target.ts";
@@ -65,6 +66,7 @@ const request = {
   environment: { SECRET: secretIn("value") },
   stdin: secretIn("stdin"),
   outputs: ["out"],
+  limits: PATIENT_LIMITS,
 };
 
 /** Requests that are refused, or fail, for different reasons and with secrets in their faults. */
@@ -139,7 +141,7 @@ for name in os.listdir("/proc"):
 print(found)`;
 
   test("is not in the environment of a container", async () => {
-    const { result } = (await (await send({ language: "python", source: all })).json()) as {
+    const { result } = (await (await send({ language: "python", source: all, limits: PATIENT_LIMITS })).json()) as {
       result: { exitCode: number; stdout: { content: string } };
     };
     expect(result.exitCode).toBe(0);

@@ -9,10 +9,11 @@ import { workerSchema } from "../../shared/workers.ts";
 import { makeDataDirectory } from "../support/data-directory.ts";
 import { childrenOf, type Longshore, startLongshore } from "../support/longshore.ts";
 import { mountsOf } from "../support/mounts.ts";
+import { patiently } from "../support/patience.ts";
 import { workerCgroups } from "../support/worker-cgroups.ts";
 
 /** For how long, and how often, what happens after a job's end is looked for. */
-export const PATIENCE = { timeout: 90_000, interval: 50 } as const;
+export const PATIENCE = { timeout: patiently(90_000), interval: 50 } as const;
 
 /** What containers could leave behind on the machine. */
 export interface Traces {
