@@ -1,20 +1,28 @@
 import type { Table } from "./report.ts";
 import type { Statistics } from "./statistics.ts";
 
-/** A figure made from the medians of several candidates. */
+/** What figures are in. */
+type Unit = "ms" | "×" | "jobs/s" | "MB" | "KB";
+
+/** A figure made from what candidates' samples say. */
 export interface Derived {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "×";
+  readonly unit: Unit;
   readonly target: string;
   readonly verdict: "reached" | "missed" | "";
 }
 
-/** How two medians make a figure, and what it should be. */
+/** How samples make a figure, and what it should be. */
 export interface Formula {
   readonly name: string;
-  readonly of: readonly [string, string];
-  readonly kind: "difference" | "ratio";
+  /** One candidate, or two: one less the other, or one over the other. */
+  readonly of: readonly [string] | readonly [string, string];
+  readonly kind: "figure" | "difference" | "ratio";
+  /** What of their samples; the median when left out. */
+  readonly at?: "median" | "p99";
+  /** Milliseconds when left out; a ratio has none. */
+  readonly unit?: Unit;
   readonly target?: { readonly kind: "at most" | "at least"; readonly value: number };
 }
 
@@ -54,19 +62,18 @@ const comparison: readonly Formula[] = [
   { name: "slot-writable − container-writable", of: ["slot-writable", "container-writable"], kind: "difference" },
 ];
 
-/** What the medians say together, as far as both of a formula's candidates were measured; all in milliseconds. */
+/** What candidates say, alone or together, as far as all of a formula's were measured. */
 export function derive(statistics: ReadonlyMap<string, Statistics>, formulas = comparison): Derived[] {
-  return formulas.flatMap(({ name, of, kind, target }): Derived[] => {
-    const [left, right] = of.map((candidate) => statistics.get(candidate)?.median);
+  return formulas.flatMap(({ name, of, kind, at = "median", unit = "ms", target }): Derived[] => {
+    const [left, right = kind === "figure" ? 0 : undefined] = of.map((candidate) => statistics.get(candidate)?.[at]);
     if (left === undefined || right === undefined) return [];
-    const value = kind === "difference" ? left - right : left / right;
-    const unit = kind === "difference" ? "ms" : "×";
-    if (target === undefined) return [{ name, value, unit, target: "", verdict: "" }];
-    const isReached = target.kind === "at most" ? value <= target.value : value >= target.value;
+    const figure =
+      kind === "ratio" ? { name, value: left / right, unit: "×" as const } : { name, value: left - right, unit };
+    if (target === undefined) return [{ ...figure, target: "", verdict: "" }];
+    const isReached = target.kind === "at most" ? figure.value <= target.value : figure.value >= target.value;
     const sign = target.kind === "at most" ? "≤" : "≥";
-    return [
-      { name, value, unit, target: `${sign} ${target.value} ${unit}`, verdict: isReached ? "reached" : "missed" },
-    ];
+    const verdict = isReached ? "reached" : "missed";
+    return [{ ...figure, target: `${sign} ${target.value} ${figure.unit}`, verdict }];
   });
 }
 
@@ -83,6 +90,18 @@ export function tabulateDerived(derived: readonly Derived[]): Table {
 }
 
 /** Below 1, a ratio is a share, of which the first digit alone says too little. */
-function digitsOf(unit: Derived["unit"], value: number): number {
-  return unit === "ms" ? 3 : value < 1 ? 2 : 1;
+function digitsOf(unit: Unit, value: number): number {
+  switch (unit) {
+    case "ms":
+      return 3;
+    case "×":
+      return value < 1 ? 2 : 1;
+    case "MB":
+      return 1;
+    case "jobs/s":
+    case "KB":
+      return 0;
+    default:
+      return unit satisfies never;
+  }
 }

@@ -4,6 +4,7 @@ import { fidelity } from "./fidelity.ts";
 import { growth } from "./growth.ts";
 import { images } from "./images.ts";
 import { load } from "./load.ts";
+import { memory } from "./memory.ts";
 import { scale } from "./scale.ts";
 import { soak } from "./soak.ts";
 import { stages } from "./stages.ts";
@@ -18,6 +19,7 @@ export const programs: readonly [BenchProgram, ...BenchProgram[]] = [
   scale,
   growth,
   soak,
+  memory,
   images,
   fidelity,
 ];

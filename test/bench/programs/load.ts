@@ -14,6 +14,7 @@ import type { Plot } from "../plot.ts";
 import type { Findings, Table } from "../report.ts";
 import { interleave, type Subject } from "../rounds.ts";
 import { quantile, type Statistics, summarize } from "../statistics.ts";
+import { SpawnThread } from "../threads.ts";
 import { derive, type Formula, tabulateDerived } from "../targets.ts";
 import type { Workbench } from "../workbench.ts";
 
@@ -28,19 +29,36 @@ const BURST_MS = 1000;
 const PYTHON_PROGRAM = 'print("hello")\n';
 
 const HTTP = "http";
+const BARE = "bare";
 const PYTHON_HTTP = "python over http";
 const PYTHON_BARE = "python bare";
 
 /** As many as cores, which leaves each job one of its own; and twice as many, which leaves no core without a job. */
 const SLOTS_PER_CORE = [1, 2] as const;
 
-const PYTHON_TARGET = { kind: "at least", value: 0.75 } as const;
+/** What rates should be: as many jobs of the bench's program as two cores are to do, and most of Python's bare rate. */
+const rateFormulas: readonly Formula[] = [
+  { name: httpName(32), of: [httpName(32)], kind: "figure", unit: "jobs/s", target: { kind: "at least", value: 500 } },
+  ...SLOTS_PER_CORE.map((count): Formula => ({
+    name: `${pythonName(count)} ÷ ${PYTHON_BARE}`,
+    of: [pythonName(count), PYTHON_BARE],
+    kind: "ratio",
+    target: { kind: "at least", value: 0.75 },
+  })),
+];
 
-const formulas = SLOTS_PER_CORE.map((count): Formula => ({
-  name: `${pythonName(count)} ÷ ${PYTHON_BARE}`,
-  of: [pythonName(count), PYTHON_BARE],
-  kind: "ratio",
-  target: PYTHON_TARGET,
+/** What one client waits for beside the program itself. */
+const latencyFormulas: readonly Formula[] = (
+  [
+    ["median", 3.5],
+    ["p99", 10],
+  ] as const
+).map(([at, value]) => ({
+  name: `${httpName(1)} − ${BARE}, ${at}`,
+  of: [httpName(1), BARE],
+  kind: "difference",
+  at,
+  target: { kind: "at most", value },
 }));
 
 /** `npm run bench -- load` */
@@ -48,7 +66,7 @@ export const load: BenchProgram = {
   name: "load",
   title: "Jobs per second",
   summary: "jobs per second and their latency with 1 to 64 clients; Python beside xargs; needs the image python",
-  subjects: [HTTP, PYTHON_HTTP, PYTHON_BARE],
+  subjects: [HTTP, BARE, PYTHON_HTTP, PYTHON_BARE],
   rounds: { count: 10, warmUp: 2 },
   run,
 };
@@ -75,15 +93,20 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
       subjects.push({ name: httpName(count), measure: () => burst(url, benchJob(bench), count) });
     }
   }
+  if (isWanted(BARE)) subjects.push(prepareBare(bench, resources));
   if (isWanted(PYTHON_HTTP)) subjects.push(...(await preparePython(bench, resources)));
   if (isWanted(PYTHON_BARE)) subjects.push(await prepareBarePython(bench, resources));
   const bursts = await interleave(subjects, options);
-  const derived = derive(new Map([...bursts].map(([name, samples]) => [name, rateOf(samples)])), formulas);
+  const derived = [
+    ...derive(latenciesByName(bursts), latencyFormulas),
+    ...derive(new Map([...bursts].map(([name, samples]) => [name, rateOf(samples)])), rateFormulas),
+  ];
   return {
     tables: [tabulateLoad(bursts), tabulateCpuTime(bursts), ...(derived.length > 0 ? [tabulateDerived(derived)] : [])],
     ...(isWanted(HTTP) && { plot: plotLatencies(bursts) }),
     notes: [
       `Clients post the next job as soon as they have an answer, for ${BURST_MS} ms in each round, and run on the same cores.`,
+      `${BARE}: posix_spawn of the program, one after the other, until each is reaped.`,
       `${PYTHON_BARE}: xargs -P${availableParallelism()} of the same program and interpreter, in the image's files without containers.`,
       "CPU times come from the kernel's accounts in units of 10 ms: of single clients they are rough.",
     ],
@@ -117,6 +140,22 @@ async function burst(url: string, job: object, count: number): Promise<Burst> {
   await Promise.all(clients.map(keepPosting));
   const seconds = (performance.now() - began) / 1000;
   return { latencies, seconds, jobs: latencies.length, cpuTimes: difference(cpuTimeOfChildren(), before) };
+}
+
+/** As many as take about as long as the other bursts. */
+const BARE_SPAWNS = 1000;
+
+/** The bench's program without any of it, by one client. */
+function prepareBare(bench: Workbench, resources: AsyncDisposableStack): Subject<Burst> {
+  const spawner = resources.use(new SpawnThread(bench));
+  const measure = async (): Promise<Burst> => {
+    const began = performance.now();
+    const latencies: number[] = [];
+    while (latencies.length < BARE_SPAWNS) latencies.push((await spawner.time({ command: [bench.program] })) / 1e6);
+    const seconds = (performance.now() - began) / 1000;
+    return { latencies, seconds, jobs: latencies.length, cpuTimes: new Map() };
+  };
+  return { name: BARE, measure };
 }
 
 function pythonName(slotsPerCore: number): string {
@@ -164,6 +203,11 @@ const PERCENTILES = [
 
 function rateOf(samples: readonly Burst[]): Statistics {
   return summarize(samples.map(({ jobs, seconds }) => jobs / seconds));
+}
+
+function latenciesByName(bursts: ReadonlyMap<string, readonly Burst[]>): ReadonlyMap<string, Statistics> {
+  const measured = [...bursts].filter(([, samples]) => samples.some(({ latencies }) => latencies.length > 0));
+  return new Map(measured.map(([name, samples]) => [name, summarize(latenciesOf(samples))]));
 }
 
 /** In ascending order. */

@@ -76,6 +76,21 @@ test("a program is judged alone and beside busy slots, and with its files in mem
   expect(stdout).toMatch(/\| core-beside-auto +\| +2 \|/);
 });
 
+test("memory is told of idle processes and of containers that wait", async () => {
+  const file = join(directory, "memory.json");
+  const only = "idle,waiting-writable";
+  const { stdout } = await bench("memory", "--rounds", "2", "--warm-up", "1", "--only", only, "--json", file);
+  const { processes, containers } = JSON.parse(await readFile(file, "utf8"));
+  await rm(file);
+  expect(processes).toEqual({
+    Redis: expect.any(Number),
+    API: expect.any(Number),
+    "worker, containers included": expect.any(Number),
+  });
+  expect(containers["waiting-writable"]).toHaveLength(2);
+  expect(stdout).toContain("a container that waits, writable");
+});
+
 test("nothing is left of a bench", async () => {
   const { pid, left } = await bench("--rounds", "1", "--warm-up", "1", "--only", "container-writable,crun,runc");
   expect(left).toEqual([]);

@@ -18,6 +18,30 @@ test("a ratio below its target misses it", () => {
   ]);
 });
 
+test("a figure of one candidate is its own, in its unit", () => {
+  const formula = {
+    name: "rate",
+    of: ["http"],
+    kind: "figure",
+    unit: "jobs/s",
+    target: { kind: "at least", value: 500 },
+  } as const;
+  expect(derive(medians({ http: 250 }), [formula])).toEqual([
+    { name: "rate", value: 250, unit: "jobs/s", target: "≥ 500 jobs/s", verdict: "missed" },
+  ]);
+});
+
+test("a difference may be one of the slowest", () => {
+  const statistics = new Map([
+    ["http", summarize([5, 5, 5, 25])],
+    ["bare", summarize([1, 1, 1, 1])],
+  ]);
+  const formula = { name: "p99", of: ["http", "bare"], kind: "difference", at: "p99" } as const;
+  expect(derive(statistics, [formula])).toEqual([
+    { name: "p99", value: expect.closeTo(23.4), unit: "ms", target: "", verdict: "" },
+  ]);
+});
+
 test("what was not measured yields no figure", () => {
   expect(derive(medians({ http: 8 }))).toEqual([]);
 });

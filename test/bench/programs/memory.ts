@@ -1,0 +1,152 @@
+/**
+ * What Longshore holds when it has nothing to do: its processes, and each container that waits for a job, which is the
+ * kernel's memory nearly all of it.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { Slot } from "../../../worker/container/slot.ts";
+import type { ContainerSpec } from "../../../worker/container/spec.ts";
+import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
+import { type MemoryAccount, memoryKinds, readMemory, shareOf } from "../machine-memory.ts";
+import { startLongshore } from "../longshore.ts";
+import { footprintsOfChildren } from "../processes.ts";
+import type { Findings, Table } from "../report.ts";
+import { interleave } from "../rounds.ts";
+import { type Statistics, summarize } from "../statistics.ts";
+import { derive, type Formula, tabulateDerived } from "../targets.ts";
+import type { Rootfs, Workbench } from "../workbench.ts";
+
+const IDLE = "idle";
+
+const SLOTS = 2;
+
+/** Prepared at once: enough for what one takes to stand out from what the machine does meanwhile. */
+const CONTAINERS = 64;
+
+const WORKER = "worker, containers included";
+
+const waitingName = (rootfs: Rootfs): string => `waiting-${rootfs}`;
+
+const roots: readonly Rootfs[] = ["readonly", "writable"];
+
+const formulas: readonly Formula[] = [
+  {
+    name: `${WORKER}, ${SLOTS} slots`,
+    of: [WORKER],
+    kind: "figure",
+    unit: "MB",
+    target: { kind: "at most", value: 150 },
+  },
+  ...roots.map((rootfs): Formula => ({
+    name: `a container that waits, ${rootfs}`,
+    of: [waitingName(rootfs)],
+    kind: "figure",
+    unit: "KB",
+    target: { kind: "at most", value: 200 },
+  })),
+];
+
+/** `npm run bench -- memory` */
+export const memory: BenchProgram = {
+  name: "memory",
+  title: "What Longshore holds when it has nothing to do",
+  summary: "memory of idle processes and of containers that wait; wants a machine that does nothing else",
+  subjects: [IDLE, ...roots.map(waitingName)],
+  rounds: { count: 10, warmUp: 2 },
+  run,
+};
+
+async function run(bench: Workbench, options: ProgramOptions): Promise<Findings> {
+  const isWanted = (name: string): boolean => options.only?.includes(name) ?? true;
+  const processes = isWanted(IDLE) ? await measureProcesses(bench) : new Map<string, number>();
+  const accounts = await measureContainers(
+    bench,
+    roots.filter((rootfs) => isWanted(waitingName(rootfs))),
+    options,
+  );
+  const statistics = new Map<string, Statistics>([
+    ...[...processes].map(([name, bytes]) => [name, summarize([bytes / 1e6])] as const),
+    ...[...accounts].map(([name, samples]) => [name, summarize(samples.map(({ all }) => all / 1e3))] as const),
+  ]);
+  const derived = derive(statistics, formulas);
+  return {
+    tables: [
+      ...(processes.size === 0 ? [] : [tabulateProcesses(processes)]),
+      ...(accounts.size === 0 ? [] : [tabulateAccounts(accounts)]),
+      tabulateDerived(derived),
+    ],
+    notes: [
+      "Resident memory of processes counts Node's own program, of which all of them share one copy.",
+      `A container: the difference that ${CONTAINERS} make to the machine's free memory, caches of files left out, over their number.`,
+      "Of it, kinds are what /proc/meminfo tells; networks are made ahead, and are in it.",
+    ],
+    data: {
+      unit: "bytes",
+      derived,
+      processes: Object.fromEntries(processes),
+      containers: Object.fromEntries(accounts),
+    },
+  };
+}
+
+/** How often processes are looked at, until none of them holds less than before. */
+const LOOK_EVERY_MS = 2000;
+
+/** Resident bytes of each process, by name, once they have settled after their start. */
+async function measureProcesses(bench: Workbench): Promise<ReadonlyMap<string, number>> {
+  await using resources = new AsyncDisposableStack();
+  await startLongshore(bench, resources, { settings: { LONGSHORE_SLOTS: String(SLOTS) } });
+  for (let before = Infinity; ;) {
+    await delay(LOOK_EVERY_MS);
+    const footprints = footprintsOfChildren();
+    const all = footprints.values().reduce((sum, { residentBytes }) => sum + residentBytes, 0);
+    if (all >= before) return new Map([...footprints].map(([name, { residentBytes }]) => [name, residentBytes]));
+    before = all;
+  }
+}
+
+/** How long the kernel may take to free what containers had: RCU's grace periods, cgroups and networks in kernel threads. */
+const SETTLING_MS = 500;
+
+/** Bytes of each container, by its name, in every round. */
+async function measureContainers(
+  bench: Workbench,
+  kinds: readonly Rootfs[],
+  options: ProgramOptions,
+): Promise<ReadonlyMap<string, readonly MemoryAccount[]>> {
+  const warmth = { containersMax: CONTAINERS, idleMs: Infinity };
+  await using slot = await Slot.open({ ...bench.slotOptions(0), warmth });
+  return await interleave(
+    kinds.map((rootfs) => ({
+      name: waitingName(rootfs),
+      async measure() {
+        await delay(SETTLING_MS);
+        const before = readMemory();
+        for (let index = 0; index < CONTAINERS; index++) await slot.prepareFor(ofOwnShape(bench.spec(rootfs), index));
+        if (slot.waiting !== CONTAINERS) throw new Error(`of ${CONTAINERS} containers ${slot.waiting} wait`);
+        await delay(SETTLING_MS);
+        const after = readMemory();
+        await slot.dropWaiting();
+        return shareOf(before, after, CONTAINERS);
+      },
+    })),
+    options,
+  );
+}
+
+/** The spec with a disk of another size for each: one container waits for each shape. */
+function ofOwnShape(spec: ContainerSpec, index: number): ContainerSpec {
+  return { ...spec, limits: { ...spec.limits, diskBytes: spec.limits.diskBytes + index * 4096 } };
+}
+
+function tabulateProcesses(processes: ReadonlyMap<string, number>): Table {
+  const rows = [...processes].map(([name, bytes]) => ({ name, cells: [(bytes / 1e6).toFixed(1)] }));
+  return { title: "Resident memory of processes, MB", columns: ["process", "MB"], rows };
+}
+
+function tabulateAccounts(accounts: ReadonlyMap<string, readonly MemoryAccount[]>): Table {
+  const rows = [...accounts].map(([name, samples]) => ({
+    name,
+    cells: memoryKinds.map((kind) => (summarize(samples.map((sample) => sample[kind])).median / 1e3).toFixed(1)),
+  }));
+  return { title: "Memory of a container that waits, KB, medians", columns: ["", ...memoryKinds], rows };
+}
