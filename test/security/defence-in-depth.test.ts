@@ -4,7 +4,7 @@
  */
 import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { chmod, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TarFields } from "../support/tar.ts";
 import { fileOfImage, shipLayer } from "./shipped-layer.ts";
 import { ATTACK_NAMES, ATTACKS } from "./weakened/attacks.ts";
+import { ClosedUnit } from "./weakened/closed-unit.ts";
 import { type WeakeningName, weakenings } from "./weakened/weakenings.ts";
 
 /** What gets through when one thing is turned off: everything else is held by another layer. */
@@ -109,28 +110,18 @@ test.for(names)("without %s everything else holds", async (name) => {
   expect(await getsThrough([name])).toEqual(GETS_THROUGH[name]);
 });
 
-const DEVICES = "/sys/fs/cgroup/devices";
-/** What `DevicePolicy=closed` leaves of devices, and the making of others, which unpacks layers that have some. */
-const CLOSED = ["c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:2"].map((device) => `${device} rwm`);
 const OPEN_FOR_WRITING = `
 try: open("/shipped/kernel-log", "wb").close(); print("opened")
 except OSError as error: print(error.strerror)`;
 
-// On v2 systemd does the same by a program of its own.
-test.runIf(existsSync(`${DEVICES}/devices.deny`))(
-  "without nodev on mounts a unit that is closed holds devices",
-  async () => {
-    const cgroup = `${DEVICES}/longshore-test-${process.pid}`;
-    mkdirSync(cgroup);
-    try {
-      writeFileSync(`${cgroup}/devices.deny`, "a");
-      for (const rule of [...CLOSED, "c *:* m", "b *:* m"]) writeFileSync(`${cgroup}/devices.allow`, rule);
-      const inUnit = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', cgroup];
-      expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING)).toBe("opened\n".repeat(2));
-      expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING, inUnit)).toBe("Operation not permitted\n".repeat(2));
-    } finally {
-      rmdirSync(cgroup);
-    }
+test.each(ClosedUnit.versions)(
+  "without nodev on mounts a unit of cgroup v%d that is closed holds devices",
+  async (version) => {
+    expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING)).toBe("opened\n".repeat(2));
+    using unit = ClosedUnit.open(version);
+    expect(await attack(["nodev on mounts"], OPEN_FOR_WRITING, unit.launcher)).toBe(
+      "Operation not permitted\n".repeat(2),
+    );
   },
 );
 
