@@ -68,9 +68,13 @@ export async function runMachine(task: MachineTask): Promise<MachineEnding> {
   return code !== null && code >= 3 && code % 2 === 1 ? { kind: "exited", status: (code - 3) / 2 } : { kind: "broken" };
 }
 
-/** The words after `--` are process 1's; each is percent-encoded, since spaces and quotes do not survive. */
+/**
+ * The words after `--` are process 1's; each is percent-encoded, since spaces and quotes do not survive.
+ *
+ * An emulated processor does not speculate: what the kernel does against that is a twelfth of the emulator's time.
+ */
 function kernelCommandLine(command: readonly string[]): string {
-  const kernel = "console=ttyS0 quiet root=/dev/vda rw panic=-1 init=/sbin/longshore-init";
+  const kernel = "console=ttyS0 quiet root=/dev/vda rw panic=-1 mitigations=off init=/sbin/longshore-init";
   const line = [kernel, "--", ...command.map(encodeURIComponent)].join(" ");
   if (line.length > KERNEL_COMMAND_LINE_MAX)
     throw new RangeError("the command is too long for a kernel: put it in a script");
