@@ -55,7 +55,7 @@ export class ClosedUnit implements Disposable {
   #closeByProgram(): void {
     using directory = mkdtempDisposableSync(join(tmpdir(), "longshore-devices-"));
     const program = join(directory.path, "close-devices");
-    execFileSync("gcc", ["-o", program, join(import.meta.dirname, "close-devices.c")]);
+    execFileSync("gcc", ["-Wall", "-Werror", "-o", program, join(import.meta.dirname, "close-devices.c")]);
     execFileSync(program, [this.#cgroup, ...DEVICES]);
   }
 
