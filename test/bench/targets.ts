@@ -47,12 +47,12 @@ const comparison: readonly Formula[] = [
   ...added(warm, atMost(0.5)),
   ...added(cold, atMost(1.5)),
   ...added(whole),
-  faster("crun", "warm-readonly", atLeast(10)),
-  faster("bubblewrap", "warm-readonly", atLeast(4)),
-  faster("runc", "warm-readonly", atLeast(25)),
-  ...[...cold, ...whole].map((name) => faster("crun", name, atLeast(4))),
-  faster("bubblewrap", "container-readonly-whole"),
-  faster("runc", "container-readonly-whole"),
+  ...["warm-readonly", "container-readonly"].flatMap((name) => [
+    faster("crun", name, atLeast(10)),
+    faster("bubblewrap", name, atLeast(4)),
+    faster("runc", name, atLeast(25)),
+  ]),
+  ...["crun", "bubblewrap", "runc"].map((other) => faster(other, "container-readonly-whole")),
   {
     name: "http − container-writable",
     of: ["http", "container-writable"],
