@@ -52,7 +52,7 @@ export type ConnectionErrorHandler = (error: Error) => void;
 
 /** Opens a connection, which connects and reconnects by itself until it is told to `disconnect`. */
 export function connectRedis(url: string, role: ConnectionRole, onError: ConnectionErrorHandler): Redis {
-  const redis = new Connection(url, {
+  const redis = new (role === "producer" ? ProducerConnection : Connection)(url, {
     connectionName: `longshore-${role}`,
     connectTimeout: SILENCE_MS,
     // soon at first, since a restart of Redis takes less than a second; then calmly
@@ -65,9 +65,18 @@ export function connectRedis(url: string, role: ConnectionRole, onError: Connect
 }
 
 class Connection extends Redis {
+  /** BullMQ makes its connection for blocking commands so; a server that lets such a command wait is not gone. */
+  override duplicate(overrides?: Partial<RedisOptions>): Redis {
+    return super.duplicate({ socketTimeout: BLOCKING_SILENCE_MS, ...overrides });
+  }
+}
+
+class ProducerConnection extends Connection {
   /**
    * Commands of one turn of the event loop leave together, in their order: in one packet, for which Redis wakes up, reads,
    * writes its log and answers once. ioredis' own `enableAutoPipelining` waits for the replies before it sends more.
+   *
+   * Not so a worker's: what it sends in one turn is for several jobs, and the first should not wait for the others' replies.
    */
   override sendCommand(...command: Parameters<Redis["sendCommand"]>): unknown {
     const { stream } = this;
@@ -76,11 +85,6 @@ class Connection extends Redis {
       process.nextTick(() => stream.uncork());
     }
     return super.sendCommand(...command);
-  }
-
-  /** BullMQ makes its connection for blocking commands so; a server that lets such a command wait is not gone. */
-  override duplicate(overrides?: Partial<RedisOptions>): Redis {
-    return super.duplicate({ socketTimeout: BLOCKING_SILENCE_MS, ...overrides });
   }
 }
 

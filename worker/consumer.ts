@@ -97,7 +97,9 @@ export class Consumer {
       await rest;
       throw new WaitingError();
     }
-    if (await this.#isElsewhere(job)) {
+    // Without waiting where nothing has to be waited for: BullMQ sends its next question in this very turn, which Redis
+    // would answer before it lets us have this job.
+    if (!this.#placement.hasAll(job.data.needs ?? []) && (await this.#isElsewhere(job))) {
       this.#context.metrics.jobHandedOver();
       // If it fails, the lock runs out.
       await job.moveToDelayed(Date.now() + pauseBeforeOffer(job), token).catch(() => undefined);

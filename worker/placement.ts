@@ -17,6 +17,12 @@ export class Placement {
     this.#options = options;
   }
 
+  /** Whether this worker has images of all these names. Where it has not, {@link isElsewhere} says whether it may do the job. */
+  hasAll(needs: readonly ImageNeed[]): boolean {
+    const { references } = this.#options.images;
+    return needs.every((need) => this.#namesOf(need).some((name) => references.has(name)));
+  }
+
   /**
    * Whether this worker lacks an image that it must not pull, and another one that is alive has all of them. When none
    * has, any worker can say so to the client.

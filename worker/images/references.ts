@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "./digest.ts";
@@ -33,6 +33,12 @@ export class ReferenceStore {
   static async open(directory: string): Promise<ReferenceStore> {
     await mkdir(directory, { recursive: true });
     return new ReferenceStore(directory);
+  }
+
+  /** Whether something has this name, found out at once: each job asks. */
+  has(reference: string): boolean {
+    const path = this.#pathOf(reference);
+    return path !== undefined && existsSync(path);
   }
 
   /** @throws when the file exists and holds something else than a digest */
