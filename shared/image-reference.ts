@@ -62,7 +62,7 @@ export function parseReference(text: string): Reference {
     throw refuse("a tag is up to 128 letters, digits and _ . - and starts with none of . -");
 
   const { registry, repository } = splitRegistry(name);
-  const fault = hostFault(registry) ?? repositoryFault(repository);
+  const fault = (registry === DOCKER_HUB ? undefined : hostFault(registry)) ?? repositoryFault(repository);
   if (fault !== undefined) throw refuse(fault);
   if (registry.length + 1 + repository.length > LONGEST_NAME)
     throw refuse(`registry and repository are longer than ${LONGEST_NAME} characters`);
