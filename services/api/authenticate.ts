@@ -49,9 +49,8 @@ function isAmong(hashes: readonly string[], presented: Buffer | undefined): bool
  */
 export function requireLocalHost(): RequestHandler {
   return (request, _response, next) => {
-    const url = `http://${request.headers.host ?? ""}`;
-    const hostname = URL.canParse(url) ? new URL(url).hostname.replaceAll(/^\[|\]$/g, "") : "";
-    if (!isLoopback(hostname)) throw new LongshoreError("forbidden_host");
+    const hostname = URL.parse(`http://${request.headers.host ?? ""}`)?.hostname.replaceAll(/^\[|\]$/g, "");
+    if (!isLoopback(hostname ?? "")) throw new LongshoreError("forbidden_host");
     next();
   };
 }

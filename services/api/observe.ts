@@ -1,5 +1,6 @@
 /** Logs and measures every request. */
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RequestHandler } from "express";
 import { pinoHttp } from "pino-http";
 import type { Logger } from "../../shared/log.ts";
@@ -24,9 +25,11 @@ export function logRequests(logger: Logger): RequestHandler {
     autoLogging: { ignore: ({ url }) => url === "/healthz" || url === "/readyz" || url === "/metrics" },
     customLogLevel: (_request, response, error) =>
       error !== undefined || response.statusCode >= 500 ? "error" : "info",
+    // Wrapped, they would be given copies of all that there is, every header of both sides included.
+    wrapSerializers: false,
     serializers: {
-      req: ({ id, method, url, remoteAddress }: Record<string, unknown>) => ({ id, method, url, remoteAddress }),
-      res: ({ statusCode }: Record<string, unknown>) => ({ statusCode }),
+      req: ({ id, method, url, socket }: IncomingMessage) => ({ id, method, url, remoteAddress: socket.remoteAddress }),
+      res: ({ headersSent, statusCode }: ServerResponse) => ({ statusCode: headersSent ? statusCode : null }),
     },
   });
 }

@@ -173,7 +173,9 @@ function sendJob(context: ApiContext, response: Response, job: Job, meaning: "ac
   // The client has gone while it waited.
   if (response.destroyed) return;
   if (context.closing.aborted) response.set("connection", "close");
-  response.status(meaning === "shown" || isFinished(job) ? 200 : 202).json(job);
+  response.status(meaning === "shown" || isFinished(job) ? 200 : 202);
+  // Not `json`, which asks its settings, and looks up and parses the type and its charset, for each answer.
+  response.setHeader("content-type", "application/json; charset=utf-8").end(JSON.stringify(job));
   traceStage("answered");
 }
 
