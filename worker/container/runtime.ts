@@ -7,6 +7,7 @@ import { probeOverlay } from "./overlay-support.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import { buildSeccompFilter, defaultSeccompFilter } from "./seccomp/profile.ts";
 import { Slot } from "./slot.ts";
+import { memoryReserveBytes } from "./slot/machine-memory.ts";
 import type { WarmthOptions } from "./slot/waiting-containers.ts";
 import { IDS_PER_SLOT } from "./slot/user-namespace.ts";
 
@@ -27,7 +28,7 @@ export interface RuntimeOptions {
 /** Finds out about the machine what plans depend on. */
 export function inspectHost(): HostFacts {
   const filters = { seccomp: defaultSeccompFilter(), buildSeccomp: buildSeccompFilter() };
-  return { overlay: probeOverlay(), ...findMaskedPaths(), ...filters };
+  return { overlay: probeOverlay(), ...findMaskedPaths(), ...filters, memoryReserveBytes: memoryReserveBytes() };
 }
 
 /** The container runtime of one worker: its cgroup, and the slots it opens. */

@@ -49,6 +49,7 @@ export const sampleSlot: SlotFacts = {
 
 export const sampleHost: HostFacts = {
   overlay: "descriptors",
+  memoryReserveBytes: 0,
   maskedFiles: ["keys"],
   maskedDirectories: ["acpi"],
   seccomp: Buffer.from("0600000000000000", "hex"),

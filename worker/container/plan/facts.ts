@@ -17,6 +17,8 @@ export interface HostFacts {
   /** The compiled seccomp profile, and the one of steps of image builds. */
   readonly seccomp: Uint8Array;
   readonly buildSeccomp: Uint8Array;
+  /** What containers leave of its memory, in bytes: slot/machine-memory.ts. */
+  readonly memoryReserveBytes: number;
 }
 
 /** A read-only layer as the slot sees it: idmapped into the slot's range of ids. */

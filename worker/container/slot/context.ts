@@ -14,6 +14,7 @@ import type { Step } from "../plan/step.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { ContainerSpec, Layer, SetupFailure } from "../spec.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
+import { isMemoryShort } from "./machine-memory.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
 import { Networks } from "./networks.ts";
 import { PreparedContainer } from "./prepared-container.ts";
@@ -264,12 +265,16 @@ function executeSteps(steps: readonly Step[]): void {
   if (failure !== undefined) throw new SystemCallError(failure.step.call, failure.errno);
 }
 
-/** A container that is ready, or on its way, with the limits that its run will probably have; undefined if it fails. */
+/**
+ * A container that is ready, or on its way, with the limits that its run will probably have; undefined if it fails, or the
+ * machine has no memory to spare.
+ */
 function prepareWaiting(
   context: SlotContext,
   shape: ContainerShape,
   limits: CgroupLimits,
 ): PreparedContainer | undefined {
+  if (isMemoryShort(context.host.memoryReserveBytes)) return undefined;
   using resources = new DisposableStack();
   try {
     const container = PreparedContainer.prepare(context, shape, () => false);

@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { openSealedFile } from "../../linux/memory-file.ts";
+import type { HostFacts } from "../plan/facts.ts";
 import { joinPlans, type Plan, type Release } from "../plan/plan.ts";
 import { ChildProcess } from "../../linux/process.ts";
 import type { ContainerSpec, OutputStream } from "../spec.ts";
@@ -37,6 +38,7 @@ export function execute(
   prepared: PreparedContainer,
   release: Release,
   { cancellation, feed }: MainThread,
+  { memoryReserveBytes }: Pick<HostFacts, "memoryReserveBytes">,
 ): Execution | LaunchFailure {
   using resources = new DisposableStack();
   const { streams: given = {}, limits } = spec;
@@ -75,6 +77,7 @@ export function execute(
     sockets: prepared.socketWatch,
     cgroup: prepared.cgroup,
     limits,
+    memoryReserveBytes,
     preparationMs: () => preparationMs(plan.rooms, prepared.inspect()),
     cancellation,
     feed,

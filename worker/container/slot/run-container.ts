@@ -40,7 +40,7 @@ export function runContainer(context: SlotContext, spec: ContainerSpec, mainThre
     if (failure !== undefined) return setupFailure(joinPlans(preparation, release).steps, failure);
     tracePhase("files");
 
-    const execution = execute(spec, prepared, release, mainThread);
+    const execution = execute(spec, prepared, release, mainThread, context.host);
     if (execution.kind === "not launched") return setupFailure(joinPlans(preparation, release).steps, execution);
     const { plan, inspection } = execution;
     if (execution.endedBy === "canceled") return { kind: "canceled" };

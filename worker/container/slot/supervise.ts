@@ -1,6 +1,7 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import { type ChildProcess, PollSet } from "../../linux/process.ts";
 import type { ContainerLimits } from "../spec.ts";
+import { isAtOthersCost } from "./machine-memory.ts";
 import type { OutputFeed } from "./output-feed.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { SocketWatch } from "./socket-watch.ts";
@@ -19,6 +20,8 @@ export interface Supervised {
   readonly sockets: SocketWatch;
   readonly cgroup: Cgroup;
   readonly limits: ContainerLimits;
+  /** What containers leave of the machine's memory. */
+  readonly memoryReserveBytes: number;
   /** CPU time of the cgroup's that is not the program's, in milliseconds. */
   readonly preparationMs: () => number;
   readonly cancellation: RunRequest;
@@ -89,6 +92,7 @@ export function supervise(container: Supervised): EndedBy {
       if (left <= 0) left += container.preparationMs();
       if (cgroup.oomKills() > 0) end(cgroup.hasReachedMemoryLimit() ? "memory_limit" : "no memory");
       else if (left <= 0) end("cpu_limit");
+      else if (isAtOthersCost(container.memoryReserveBytes, () => cgroup.usage().systemTimeNs / 1e6)) end("no memory");
       nextLook = performance.now() + Math.max(1, Math.min(LOOK_MS, left / limits.cpus));
     }
   }
