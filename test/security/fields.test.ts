@@ -88,6 +88,38 @@ describe("no field", () => {
     expect(await takers("string", ['"\\u0000"', '"a\\u0000b"'], MAY_HAVE_NUL)).toEqual([]);
   });
 
+  test("that is text is too much for the API, whatever it holds: it takes that or says what is wrong with it", async () => {
+    const texts = [
+      "\n",
+      "a\nb",
+      "\r\nX-A: b",
+      "'",
+      '"',
+      "\\",
+      "`id`",
+      "$(id)",
+      "%s%n",
+      "{}",
+      "\u001b[2J",
+      "\u2028",
+      "\u{1F600}",
+      "*",
+    ];
+    const unexplained: string[] = [];
+    for (const { path, schema } of bodies()) {
+      for (const leaf of leavesOf(schema).filter(({ kind }) => kind === "string")) {
+        for (const text of texts) {
+          const headers = { "content-type": "application/json" };
+          const response = await api.fetch(path, { method: "POST", headers, body: JSON.stringify(leaf.embed(text)) });
+          const answer = (await response.json()) as { id?: string; error?: { code: string; message: string } };
+          const isAnswer = response.ok ? answer.id !== undefined : response.status < 500 && answer.error !== undefined;
+          if (!isAnswer) unexplained.push(`${path}: ${leaf.path} ${JSON.stringify(text)}: ${response.status}`);
+        }
+      }
+    }
+    expect(unexplained).toEqual([]);
+  });
+
   test("takes bytes that are no UTF-8: they would be other ones when they arrive", async () => {
     const mark = Buffer.from(RAW);
     const taken: string[] = [];

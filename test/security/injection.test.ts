@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { judgeJobSchema } from "../../shared/job.ts";
 import { hostileText } from "../fuzz/values.ts";
 import { Target } from "./target.ts";
 
@@ -92,6 +93,54 @@ describe("names of files", () => {
       expect(response.headers.get("content-disposition")).toMatch(/^attachment/);
       expect(response.headers.get("content-disposition")).not.toMatch(/[\r\n]/);
     }
+  });
+});
+
+/** What a shell, a path, a format or a terminal could read something into. */
+const NAMES = [
+  "a b",
+  "a\nb",
+  "'",
+  '"',
+  "$(id)",
+  "`id`",
+  ";id",
+  "|id",
+  "&",
+  "-rf",
+  "--",
+  "%s",
+  "\\n",
+  "*",
+  "é",
+  "\u202e",
+  "~",
+  "#",
+];
+
+describe("names of working directories", () => {
+  test("are names", async () => {
+    const command = ["python3", "-c", "import json, os; print(json.dumps([os.getcwd(), os.listdir('.')]))"];
+    for (const name of NAMES) {
+      const workingDirectory = `/srv/${name}/deep`;
+      const files = [{ path: "x", content: "" }];
+      const output = await target.output({ image: "python", command, workingDirectory, files });
+      expect(JSON.parse(output)).toEqual([workingDirectory, ["x"]]);
+    }
+  });
+});
+
+describe("names of a judge's cases", () => {
+  test("are names, and their content is content", async () => {
+    const cases = NAMES.map((name) => ({ name, stdin: `${name}\0\r\n`, expected: `${name}\0\r\n` }));
+    const source = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())";
+    const job = { kind: "judge", language: "python", source, cases, checker: { type: "exact" } };
+    const response = await target.submit(job);
+    const { id } = (await response.json()) as { id: string };
+    const answer = judgeJobSchema.parse(await (await fetch(`${target.url}/v1/jobs/${id}?wait=60`)).json());
+    expect(answer.result?.cases.map(({ name, verdict }) => [name, verdict])).toEqual(
+      NAMES.map((name) => [name, "accepted"]),
+    );
   });
 });
 
