@@ -4,7 +4,7 @@ import type { Observation, PhaseObservation } from "./observation.ts";
 export interface Dissection {
   /** What the slot's thread did, or waited for, until it had a result; then {@link TIDY}, which is not in the sum. */
   readonly slot: ReadonlyMap<string, number>;
-  /** From the spawn of the launcher, or the release of what was prepared, until the slot knows that init is dead. */
+  /** From the preparation of the sandbox, or the release of what was prepared, until the slot knows that init is dead. */
   readonly processes: ReadonlyMap<string, number>;
 }
 
@@ -36,18 +36,14 @@ export function dissect({ began, anchor, steps, phases }: Observation, rate: num
   slot.set(TIDY, endOf("tidy") - (beforeResult.at(-1)?.nanoseconds ?? 0));
 
   const anchoredAt = Number(anchor.nanoseconds - began);
-  // The first step of one that was prepared is that it is released.
+  // The first step of one that was prepared is that it is released, and of another that it is prepared.
   const isPrepared = !phases.some(({ phase }) => phase === "slot steps");
-  const spawned = isPrepared ? endOf("files") : endOf("slot steps");
-  const [first, ...others] = steps
+  const begun = isPrepared ? endOf("files") : endOf("slot steps");
+  const executed = steps
     .map(({ part, ticks }) => ({ part, at: anchoredAt + ticks / rate }))
-    .filter(({ at }) => at > spawned);
-  if (first === undefined) throw new RangeError("no step of the plan was executed");
-  const processes = divide(spawned, [
-    isPrepared ? first : { part: "launcher: encode, posix_spawn, exec", at: first.at },
-    ...others,
-    { part: "init: exit, until the slot knows", at: endOf("supervise") },
-  ]);
+    .filter(({ at }) => at > begun);
+  if (executed.length === 0) throw new RangeError("no step of the plan was executed");
+  const processes = divide(begun, [...executed, { part: "init: exit, until the slot knows", at: endOf("supervise") }]);
   return { slot, processes };
 }
 

@@ -3,11 +3,11 @@
  * that their pointers point to. The launcher maps these bytes at a fixed address, so pointers are absolute from the
  * start.
  *
- * A plan that waits is encoded in two parts. The second is written behind the first while the launcher's processes are
- * at work, and its steps are numbered on as if the bytes between were steps, too:
+ * A plan that waits is encoded in parts. Each is written behind the one before it while the launcher's processes are at
+ * work or wait, and its steps are numbered on as if the bytes between were steps, too:
  *
- *   header │ steps … wait │ strings, structs, rooms │ steps … │ strings, structs, rooms
- *                    └──────── goes on at ──────────▲
+ *   header │ steps … wait │ strings, structs, rooms │ steps … wait │ strings, structs, rooms │ …
+ *                    └──────── goes on at ──────────▲         └──────── goes on at ──────────▲
  */
 import { BPF_INSTRUCTION_BYTES } from "../linux/bpf/program.ts";
 import { systemCalls } from "../linux/system-calls.ts";
@@ -18,7 +18,7 @@ const HEADER_BYTES = 8;
 const STEP_BYTES = 72;
 const RESULT_OFFSET = 56;
 const CLOCK_OFFSET = 64;
-/** Descriptors of the launcher: 0 to 2 for the program, 3 for the plan, then what the plan inherits. */
+/** Descriptors of the launcher: 0 to 2 for the program, 3 for the plan or a socket, then what the plan inherits. */
 const FIRST_INHERITED = 4;
 /** A first guess at the room for what is behind the steps: of a preparation most is its filter. */
 const ROOM_BYTES = 8 * 1024;
@@ -32,7 +32,7 @@ export interface EncodedSteps {
   readonly offset: number;
   /** The first byte behind them. */
   readonly end: number;
-  /** What the launcher inherits from descriptor 4 on. */
+  /** What the launcher inherits, or who waits receives, from descriptor 4 on. */
   readonly inherited: readonly DescriptorArgument[];
   /** The launcher's number of each step, in its order. */
   readonly numbers: ReadonlyMap<Step, number>;
@@ -40,8 +40,8 @@ export interface EncodedSteps {
   readonly rooms: ReadonlyMap<Argument, number>;
 }
 
-/** What the rest of a plan has to know of its beginning. */
-type BegunPlan = Pick<EncodedSteps, "end" | "numbers">;
+/** What the rest of a plan has to know of its parts so far. */
+type BegunPart = Pick<EncodedSteps, "end" | "numbers">;
 
 /** Encodes the beginning of a plan, or all of it; without what the slot does itself. */
 export function encodeSteps(steps: readonly Step[]): EncodedSteps {
@@ -49,10 +49,10 @@ export function encodeSteps(steps: readonly Step[]): EncodedSteps {
 }
 
 /**
- * Encodes what a plan goes on with after the step that waits. It may use results of the steps before, but inherits
- * nothing.
+ * Encodes what a plan goes on with after the step that waits. It may use results of the steps before, and descriptors that
+ * whoever waits then receives.
  */
-export function encodeRest(begun: BegunPlan, steps: readonly Step[]): EncodedSteps {
+export function encodeRest(begun: readonly BegunPart[], steps: readonly Step[]): EncodedSteps {
   return new Encoder(
     steps.filter((step) => step.actor !== "slot"),
     begun,
@@ -60,7 +60,7 @@ export function encodeRest(begun: BegunPlan, steps: readonly Step[]): EncodedSte
 }
 
 class Encoder {
-  readonly #begun: BegunPlan | undefined;
+  readonly #begun: readonly BegunPart[];
   readonly #steps: readonly Step[];
   /** Number of the first step. */
   readonly #first: number;
@@ -73,12 +73,13 @@ class Encoder {
   #bytes: Buffer;
   #end: number;
 
-  constructor(steps: readonly Step[], begun?: BegunPlan) {
+  constructor(steps: readonly Step[], begun: readonly BegunPart[] = []) {
+    const last = begun.at(-1);
     this.#begun = begun;
     this.#steps = steps;
-    this.#first = begun === undefined ? 0 : numberBehind(begun.end);
+    this.#first = last === undefined ? 0 : numberBehind(last.end);
     this.#numbers = new Map(steps.map((step, index) => [step, this.#first + index]));
-    this.#offset = begun === undefined ? 0 : stepOffset(this.#first);
+    this.#offset = last === undefined ? 0 : stepOffset(this.#first);
     this.#end = stepOffset(this.#first + steps.length) - this.#offset;
     this.#bytes = Buffer.alloc(this.#end + ROOM_BYTES);
   }
@@ -154,7 +155,9 @@ class Encoder {
   }
 
   #number(step: Step): number {
-    const number = this.#numbers.get(step) ?? this.#begun?.numbers.get(step);
+    const number =
+      this.#numbers.get(step) ??
+      this.#begun.map(({ numbers }) => numbers.get(step)).find((found) => found !== undefined);
     if (number === undefined) throw new RangeError(`${step.call} is not a step of the launcher`);
     return number;
   }
@@ -203,7 +206,6 @@ class Encoder {
     if (argument.kind === "result" && argument.step.actor !== "slot") {
       throw new RangeError(`${argument.step.call} of the ${argument.step.actor} is not known before it is made`);
     }
-    if (this.#begun !== undefined) throw new RangeError("a plan that has begun inherits nothing more");
     const known = this.#inherited.findIndex(isSame);
     if (known !== -1) return FIRST_INHERITED + known;
     return FIRST_INHERITED + this.#inherited.push(argument) - 1;

@@ -4,7 +4,7 @@ import { CgroupFiles } from "../cgroup/files.ts";
 import { openCgroups } from "../cgroup/open.ts";
 import { explainSteps } from "./explain.ts";
 import { initLayerPath } from "./init-layer.ts";
-import type { HostFacts, SlotFacts } from "./plan/facts.ts";
+import type { HostFacts, SandboxFacts, SlotFacts } from "./plan/facts.ts";
 import { makeDevices } from "./plan/devices.ts";
 import { makeNetwork } from "./plan/network.ts";
 import { planContainer } from "./plan/plan.ts";
@@ -55,7 +55,7 @@ export function explainContainer(spec: ContainerSpec, place: ExplainedPlace): st
     ...spec.layers.toReversed(),
   ];
   const merged = countMerged(spec.layers, place.host);
-  const slot: SlotFacts = {
+  const slot: SandboxFacts & SlotFacts = {
     idBase: place.idBase,
     userNamespace: held("user namespace"),
     worker: held("pidfd of the worker"),

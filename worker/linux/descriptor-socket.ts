@@ -17,7 +17,8 @@ export function openSocketPair(): SocketPair {
   return { near: ends.readInt32LE(0), far: ends.readInt32LE(4) };
 }
 
-const DESCRIPTORS_MAX = 4;
+/** SCM_MAX_FD of the kernel. */
+const DESCRIPTORS_MAX = 253;
 
 // One block that holds a message, so that its parts can point to each other: struct msghdr (56 bytes), the struct iovec
 // (16) and the byte it names (8), struct cmsghdr (16) with the descriptors behind it. It is the module's for as long as
@@ -48,7 +49,7 @@ const ECONNRESET = 104;
 /**
  * Sends one packet with descriptors. Whoever receives it gets descriptors of its own for the same open files, at its
  * lowest free numbers and in this order; the sender's stay open.
- * @param descriptors four at most
+ * @param descriptors 253 at most
  * @returns `gone` when nobody has the other end any more
  */
 export function sendDescriptors(socket: number, descriptors: readonly number[]): "sent" | "gone" {

@@ -5,7 +5,10 @@ import type { Candidate } from "./candidate.ts";
 
 /** A Longshore container, measured in its slot's thread: as long as its job waits, or until the slot is free again. */
 export function container(rootfs: Rootfs, start: ContainerStart, until: keyof ContainerTime): Candidate {
-  const beginning = { cold: "made for the job", warm: "prepared before there is a job" } as const;
+  const beginning = {
+    cold: "made for the job, of a sandbox that any job could have had",
+    warm: "prepared before there is a job",
+  } as const;
   const end = {
     result: "until there is a result",
     whole: "until the container is gone and the slot is ready for the next",

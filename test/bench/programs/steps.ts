@@ -17,7 +17,7 @@ const containers: ReadonlyMap<string, { readonly rootfs: Rootfs; readonly start:
 
 const titles: Readonly<Record<keyof Dissection, string>> = {
   slot: "the slot's thread",
-  processes: "from the launcher to init's end",
+  processes: "from init's preparation, or its release, to its end",
 };
 
 /** `npm run bench -- steps` */
@@ -48,7 +48,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
     ),
     notes: [
       "Each part is everything since the one before it. Medians of parts do not add up to the median of the total.",
-      "What the launcher, init and the payload do falls into the slot's phases from spawn on, beside what it does itself.",
+      "What init and the payload do falls into the slot's phases from the preparation on, beside what it does itself.",
       `The time-stamp counter makes ${(rate * 1000).toFixed(1)} ticks a µs.`,
     ],
     data: {

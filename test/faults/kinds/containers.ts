@@ -43,12 +43,12 @@ export const containerFaults: readonly FaultKind[] = [
   },
 ];
 
-/** Processes that are the first of a container. */
+/** Processes that are the first of a container with a program; others wait for theirs. */
 function initsOf({ cgroup }: FaultyWorker): number[] {
   return cgroup.processes().filter((pid) => {
     try {
       const [, inside] = /^NSpid:\t\d+\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-      return inside === "1";
+      return inside === "1" && readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
     } catch {
       // It has ended meanwhile.
       return false;

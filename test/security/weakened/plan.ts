@@ -2,18 +2,25 @@
 import {
   planPreparation as prepareWhole,
   planRelease as releaseWhole,
+  planSandbox as sandboxWhole,
   type Preparation,
   type Release,
+  type Sandbox,
 } from "../../../worker/container/plan/plan.ts";
-import { weaken, weakenRelease } from "./weakenings.ts";
+import { weaken, weakenRelease, weakenSandbox } from "./weakenings.ts";
 
 export { joinPlans } from "../../../worker/container/plan/plan.ts";
 
 /** What is turned off, as JSON. */
 const names = JSON.parse(process.env["WEAKENINGS"] ?? "[]") as readonly string[];
 
-export function planPreparation(...[shape, slot, host]: Parameters<typeof prepareWhole>): Preparation {
-  const preparation = prepareWhole(shape, slot, host);
+export function planSandbox(...facts: Parameters<typeof sandboxWhole>): Sandbox {
+  const sandbox = sandboxWhole(...facts);
+  return { ...sandbox, steps: weakenSandbox(names, sandbox.steps) };
+}
+
+export function planPreparation(...[shape, slot, host, sandbox]: Parameters<typeof prepareWhole>): Preparation {
+  const preparation = prepareWhole(shape, slot, host, sandbox);
   return { ...preparation, steps: weaken(names, preparation.steps, slot) };
 }
 

@@ -31,13 +31,19 @@ export const weakenings = {
   "the detaching of the old root": without(({ purpose, call }) => purpose === "pivot_root" && call === "umount2"),
   "the network namespace": (steps, slot) => {
     const added: Step[] = [];
-    writeSteps(added, "launcher", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
-    const own = steps.findIndex(({ actor, purpose }) => actor === "launcher" && purpose === "network");
+    writeSteps(added, "init", "network")("setns", slot.hostNetwork, flags(CLONE, "CLONE_NEWNET"));
+    const own = steps.findIndex(({ purpose }) => purpose === "network");
     return steps.toSpliced(own, 1, ...added);
   },
-  "the process namespace": withoutNamespace(CLONE.CLONE_NEWPID),
-  "the IPC namespace": withoutNamespace(CLONE.CLONE_NEWIPC),
+  "the process namespace": unchanged,
+  "the IPC namespace": unchanged,
 } as const satisfies Record<string, Weakening>;
+
+/** Those of what every container begins with, by the namespace that it has not got. */
+const missingNamespaces: Partial<Record<WeakeningName, number>> = {
+  "the process namespace": CLONE.CLONE_NEWPID,
+  "the IPC namespace": CLONE.CLONE_NEWIPC,
+};
 
 /** What of a container can be turned off. */
 export type WeakeningName = keyof typeof weakenings;
@@ -45,6 +51,15 @@ export type WeakeningName = keyof typeof weakenings;
 /** Turns off what is named of what comes after the preparation: it gives up capabilities, and nothing else. */
 export function weakenRelease(names: readonly string[], steps: readonly Step[]): readonly Step[] {
   return names.includes("the dropping of capabilities") ? steps.filter(({ call }) => call !== "capset") : steps;
+}
+
+/** Turns off what is named of a sandbox. */
+export function weakenSandbox(names: readonly string[], steps: readonly Step[]): readonly Step[] {
+  for (const name of names) {
+    const flag = isWeakening(name) ? missingNamespaces[name] : undefined;
+    if (flag !== undefined) leaveOutNamespace(steps, flag);
+  }
+  return steps;
 }
 
 /** Turns off all that is named of a preparation, one after the other. @throws {RangeError} for a name that there is not */
@@ -82,16 +97,17 @@ function withoutAttribute(attribute: number, mountFlag: number): Weakening {
   };
 }
 
-function withoutNamespace(flag: number): Weakening {
-  return (steps) => {
-    const clone = steps.find(({ call, actor }) => call === "clone3" && actor === "launcher");
-    const [structure, ...others] = clone?.arguments ?? [];
-    if (clone === undefined || typeof structure !== "object" || structure.kind !== "words") throw noSuchStep();
-    const [first, ...rest] = structure.words;
-    if (typeof first !== "bigint") throw noSuchStep();
-    exchangeArguments(clone, [words(structure.text, first & ~BigInt(flag), ...rest), ...others]);
-    return [...steps];
-  };
+function unchanged(steps: readonly Step[]): Step[] {
+  return [...steps];
+}
+
+function leaveOutNamespace(steps: readonly Step[], flag: number): void {
+  const clone = steps.find(({ call, actor }) => call === "clone3" && actor === "launcher");
+  const [structure, ...others] = clone?.arguments ?? [];
+  if (clone === undefined || typeof structure !== "object" || structure.kind !== "words") throw noSuchStep();
+  const [first, ...rest] = structure.words;
+  if (typeof first !== "bigint") throw noSuchStep();
+  exchangeArguments(clone, [words(structure.text, first & ~BigInt(flag), ...rest), ...others]);
 }
 
 /** Clears a bit of the constants among the arguments of some steps. */

@@ -48,7 +48,9 @@ describe("the encoding of a plan", () => {
 
   it("inherits a descriptor once however often it is used", () => {
     const plan = samplePlan();
-    const { inherited } = encodeSteps(plan.steps);
+    const begun = encodeSteps(plan.sandbox.steps);
+    const { inherited } = encodeRest([begun], plan.steps.slice(plan.sandbox.steps.length));
+    expect(begun.inherited).toEqual([expect.objectContaining({ text: "socket of the slot" })]);
     expect(inherited).toEqual([
       expect.objectContaining({ text: "network namespace of the container" }),
       { kind: "result", step: plan.mounts.shown },
@@ -57,7 +59,6 @@ describe("the encoding of a plan", () => {
       { kind: "result", step: plan.temporary[0]?.mount },
       expect.objectContaining({ text: "user namespace" }),
       expect.objectContaining({ text: "worker" }),
-      expect.objectContaining({ text: "socket of the slot" }),
     ]);
   });
 
@@ -94,25 +95,32 @@ describe("the encoding of a plan", () => {
     expect(bytes.includes("NAME_999=xxx")).toBe(true);
   });
 
-  it("lets the step that waits go on with the rest, which is behind everything else", () => {
+  it("lets each step that waits go on with the next part, which is behind everything else", () => {
     const plan = samplePlan();
-    const wait = plan.steps.findIndex((step) => step.control.kind === "go on");
-    const end = plan.steps.findIndex((step) => step.actor === "launcher" && step.call === "exit_group");
-    const begun = encodeSteps(plan.steps.slice(0, end + 1));
-    const rest = encodeRest(begun, plan.steps.slice(end + 1));
-    const waiting = begun.numbers.get(plan.steps[wait] ?? plan.init) ?? 0;
-    const next = begun.bytes.readUInt16LE(HEADER + waiting * STEP + 6);
-    expect(rest.offset).toBe(HEADER + next * STEP);
-    expect(rest.offset).toBeGreaterThanOrEqual(begun.bytes.byteLength);
-    expect(rest.bytes.readUInt32LE(0)).toBe(systemCalls.close);
-    expect(rest.numbers.get(stepsIn(rest)[0] ?? plan.init)).toBe(next);
+    const parts: EncodedSteps[] = [encodeSteps(plan.sandbox.steps)];
+    const rest = plan.steps.slice(plan.sandbox.steps.length);
+    const released = rest.findIndex((step) => step.control.kind === "go on") + 1;
+    for (const steps of [rest.slice(0, released), rest.slice(released)]) parts.push(encodeRest(parts, steps));
+    for (const [index, before] of parts.slice(0, -1).entries()) {
+      const waiting = stepsIn(before).find((step) => step.control.kind === "go on");
+      const offset = HEADER + (before.numbers.get(waiting ?? plan.sandbox.init) ?? 0) * STEP - before.offset;
+      const next = before.bytes.readUInt16LE(offset + 6);
+      const after = parts[index + 1];
+      expect(after?.offset).toBe(HEADER + next * STEP);
+      expect(after?.offset).toBeGreaterThanOrEqual(before.end);
+    }
+    const [, preparation, release] = parts;
+    expect(preparation?.bytes.readUInt32LE(0)).toBe(systemCalls.setns);
+    expect(release?.bytes.readUInt32LE(0)).toBe(systemCalls.close);
   });
 
-  it("refuses a rest that wants a descriptor which nobody has inherited", () => {
+  it("numbers what whoever waits receives from the first descriptor on that is free then", () => {
     const begun = encodeSteps([]);
     const steps: Step[] = [];
     writeSteps(steps, "init", "exec")("close", { kind: "held", descriptor: 9, text: "late" });
-    expect(() => encodeRest(begun, steps)).toThrow("inherits nothing more");
+    const { bytes, inherited } = encodeRest([begun], steps);
+    expect(bytes.readBigInt64LE(8)).toBe(4n);
+    expect(inherited).toEqual([expect.objectContaining({ descriptor: 9 })]);
   });
 
   it("refuses a struct that names a descriptor nobody has opened yet", () => {

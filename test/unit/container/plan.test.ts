@@ -9,7 +9,7 @@ describe("the plan of a container", () => {
   });
 
   it("makes init in new mount, process, ipc and uts namespaces, as a child of the worker", () => {
-    const text = explainSteps([samplePlan().init]);
+    const text = explainSteps([samplePlan().sandbox.init]);
     expect(text).toContain("CLONE_PARENT|CLONE_NEWNS|CLONE_NEWPID|CLONE_NEWIPC|CLONE_NEWUTS");
   });
 
@@ -20,7 +20,7 @@ describe("the plan of a container", () => {
 
   it("is born in its cgroup on v2", () => {
     const plan = samplePlan({}, { cgroup: { directory: "/cgroup/c" } });
-    expect(explainSteps([plan.init])).toContain("CLONE_INTO_CGROUP");
+    expect(explainSteps([plan.sandbox.init])).toContain("CLONE_INTO_CGROUP");
     expect(calls(stepsOf(plan, "init", "cgroup"))).toEqual(["unshare"]);
     const [open] = stepsOf(plan, "slot", "cgroup");
     expect(open?.arguments[1]).toEqual({ kind: "string", text: "/cgroup/c" });
@@ -97,7 +97,7 @@ describe("the plan of a container", () => {
     const plan = samplePlan();
     const order = plan.steps.filter((step) => step.actor === "init").map((step) => step.purpose);
     const purposes = order.filter((purpose, index) => purpose !== order[index - 1]);
-    const from = purposes.indexOf("pivot_root", 5);
+    const from = purposes.lastIndexOf("pivot_root");
     expect(purposes.slice(from)).toEqual([
       "pivot_root",
       "user ids",
@@ -131,8 +131,12 @@ describe("the plan of a container", () => {
     expect(calls(rest)).toEqual(["setns", "setgroups", "setresgid", "setresuid"]);
   });
 
-  it("asks whether the worker still lives after it has armed the death signal", () => {
-    expect(calls(stepsOf(samplePlan(), "init", "lifetime"))).toEqual(["prctl", "ppoll"]);
+  it("arms the death signal before it waits, and after ids changed again, and then asks whether the worker still lives", () => {
+    const plan = samplePlan();
+    expect(calls(stepsOf(plan, "init", "lifetime"))).toEqual(["prctl", "prctl", "ppoll"]);
+    const order = plan.steps.filter(({ actor }) => actor === "init").map(({ purpose }) => purpose);
+    expect(order.indexOf("lifetime")).toBeLessThan(order.indexOf("preparation"));
+    expect(order.lastIndexOf("lifetime")).toBeGreaterThan(order.indexOf("user ids"));
   });
 
   it("limits, then changes ids, then executes in the payload", () => {
@@ -214,6 +218,15 @@ describe("the plan of a container", () => {
     expect(text).toContain("RLIMIT_FSIZE, {rlim_cur=67108864");
   });
 
+  it("begins every container with the same steps, whatever it is for", () => {
+    const build = { scratchDirectory: "/data/build/1" };
+    const one = samplePlan({ rootfs: "readonly", limits: { ...sampleSpec.limits, diskBytes: 1 } }).sandbox;
+    const other = samplePlan({ build, layers: [], user: { uid: 0, gid: 0 }, network: { kind: "host" } }).sandbox;
+    expect(explainSteps(one.steps)).toBe(explainSteps(other.steps));
+    const last = one.steps.findLast(({ actor }) => actor === "init");
+    expect([last?.purpose, last?.control]).toEqual(["preparation", { kind: "go on" }]);
+  });
+
   it("forbids core dumps to init, before the filter lets nobody change that", () => {
     const text = explainSteps(stepsOf(samplePlan(), "init", "limits"));
     expect(text).toContain("RLIMIT_CORE, {rlim_cur=1, rlim_max=1}");
@@ -235,12 +248,13 @@ describe("the plan of a container", () => {
     expect(() => samplePlan({ network: { kind: "host" } })).toThrow("for image builds only");
   });
 
-  it("joins the network of other containers before init is born, and only there", () => {
+  it("joins the network of other containers before anything is mounted, and only there", () => {
     const plan = samplePlan({ network: { kind: "join", descriptor: 60 } });
-    const [join] = stepsOf(plan, "launcher", "network");
+    const [join] = stepsOf(plan, "init", "network");
     expect(join?.arguments[0]).toMatchObject({ kind: "held", descriptor: 60 });
-    expect(plan.steps.indexOf(plan.init)).toBeGreaterThan(plan.steps.findIndex((step) => step === join));
-    const [own, ...rest] = stepsOf(samplePlan({ network: { kind: "none" } }), "launcher", "network");
+    const mounted = plan.steps.findIndex(({ actor, call }) => actor === "init" && call === "move_mount");
+    expect(mounted).toBeGreaterThan(plan.steps.findIndex((step) => step === join));
+    const [own, ...rest] = stepsOf(samplePlan({ network: { kind: "none" } }), "init", "network");
     expect([own?.arguments[0], rest]).toEqual([sampleSlot.network, []]);
   });
 

@@ -1,4 +1,4 @@
-import type { HostFacts, SlotFacts } from "../../../worker/container/plan/facts.ts";
+import type { HostFacts, SandboxFacts, SlotFacts } from "../../../worker/container/plan/facts.ts";
 import { type Plan, planContainer } from "../../../worker/container/plan/plan.ts";
 import type { Actor, Purpose, Step } from "../../../worker/container/plan/step.ts";
 import type { ContainerSpec } from "../../../worker/container/spec.ts";
@@ -31,7 +31,7 @@ export const sampleSpec: ContainerSpec = {
   outputs: [],
 };
 
-export const sampleSlot: SlotFacts = {
+export const sampleSlot: SandboxFacts & SlotFacts = {
   idBase: 1_000_000,
   userNamespace: { kind: "held", descriptor: 40, text: "user namespace" },
   worker: { kind: "held", descriptor: 41, text: "worker" },
@@ -59,7 +59,7 @@ export const sampleHost: HostFacts = {
 /** The plan of the sample, with changes. */
 export function samplePlan(
   spec: Partial<ContainerSpec> = {},
-  slot: Partial<SlotFacts> = {},
+  slot: Partial<SandboxFacts & SlotFacts> = {},
   host: Partial<HostFacts> = {},
 ): Plan {
   return planContainer({ ...sampleSpec, ...spec }, { ...sampleSlot, ...slot }, { ...sampleHost, ...host });

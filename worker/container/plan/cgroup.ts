@@ -1,6 +1,6 @@
 import { CLOCK, CLONE, O } from "../../linux/constants.ts";
 import { flags, resultOf, room, string } from "./arguments.ts";
-import type { SlotFacts } from "./facts.ts";
+import type { SandboxFacts } from "./facts.ts";
 import { HERE } from "./mounting.ts";
 import { type Argument, type Step, writeSteps } from "./step.ts";
 
@@ -9,7 +9,7 @@ import { type Argument, type Step, writeSteps } from "./step.ts";
  * cgroup namespace. It joins by itself, before anything of the container is set up, so that neither the launcher nor
  * the namespaces count against the limits.
  */
-export function joinCgroup(steps: Step[], slot: SlotFacts): void {
+export function joinCgroup(steps: Step[], slot: SandboxFacts): void {
   const step = writeSteps(steps, "init", "cgroup");
   const processFiles = "processFiles" in slot.cgroup ? slot.cgroup.processFiles : [];
   for (const path of processFiles) {

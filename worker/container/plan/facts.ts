@@ -28,6 +28,14 @@ export interface MountedLayer {
   readonly path: string;
 }
 
+/** What a slot has for a sandbox (`Sandbox` of plan.ts). */
+export interface SandboxFacts {
+  /** The container's cgroup. */
+  readonly cgroup: CgroupEntry;
+  /** The container's end of the socket by which it is released. */
+  readonly releaseSocket: HeldDescriptor;
+}
+
 /** What a slot has prepared for any of its containers, and for this one. */
 export interface SlotFacts {
   /** The host's id of the container's root; the container's id n is `idBase + n` outside. */
@@ -47,8 +55,4 @@ export interface SlotFacts {
   readonly staging: string;
   /** Topmost first. */
   readonly layers: readonly MountedLayer[];
-  /** The container's cgroup. */
-  readonly cgroup: CgroupEntry;
-  /** The container's end of the socket by which it is released. */
-  readonly releaseSocket: HeldDescriptor;
 }

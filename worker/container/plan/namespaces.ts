@@ -1,7 +1,7 @@
 import { CLONE, O, POLL, PR, SIGNAL } from "../../linux/constants.ts";
 import { flags, mode, NULL, resultOf, string, words } from "./arguments.ts";
 import { HERE } from "./mounting.ts";
-import type { SlotFacts } from "./facts.ts";
+import type { SandboxFacts, SlotFacts } from "./facts.ts";
 import { type Step, writeSteps } from "./step.ts";
 
 /** What `hostname` says in every container. */
@@ -18,14 +18,14 @@ const NEW_NAMESPACES = [
 ] as const satisfies readonly (keyof typeof CLONE)[];
 
 /**
- * The launcher makes init and is done. The network namespace is the slot's (network.ts).
+ * The launcher makes init and is done. The network namespace is one that the slot has made (network.ts).
  *
  * CLONE_PARENT makes init a child of the worker, which then waits for init alone. The namespaces belong to the host's
  * user namespace: whatever a process in the container's user namespace gains there gives it no power over them.
  *
  * @returns the step whose result is init's process id
  */
-export function enterNamespaces(steps: Step[], slot: SlotFacts): Step {
+export function enterNamespaces(steps: Step[], slot: SandboxFacts): Step {
   const lifetime = writeSteps(steps, "launcher", "lifetime");
   lifetime("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
   // What the container sees of it as process 1.
@@ -56,13 +56,18 @@ export function nameHost(steps: Step[]): void {
   step("sethostname", string(HOST_NAME), HOST_NAME.length);
 }
 
+/** init dies with the thread that made it; one that is dead already has left nobody who could tell init to go on. */
+export function armDeathSignal(steps: Step[]): void {
+  writeSteps(steps, "init", "lifetime")("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
+}
+
 /**
- * From here on init dies with the worker. The kernel forgets the death signal when credentials change, so this comes
- * after the last change; a worker that died before is found out by its pidfd, which is then readable.
+ * From here on init dies with the worker, whoever it is. The kernel forgets the death signal when credentials change, so
+ * this comes after the last change; a worker that died before is found out by its pidfd, which is then readable.
  */
 export function dieWithWorker(steps: Step[], slot: SlotFacts): void {
+  armDeathSignal(steps);
   const step = writeSteps(steps, "init", "lifetime");
-  step("prctl", flags(PR, "PR_SET_PDEATHSIG"), flags(SIGNAL, "SIGKILL"));
   const poll = words("[{fd=worker, events=POLLIN}]", { low: slot.worker, high: POLL.POLLIN }); // struct pollfd
   step.controlled({ kind: "must return", value: 0 }, "ppoll", poll, 1, words("{0, 0}", 0, 0), NULL, 0);
 }

@@ -32,11 +32,11 @@ export function makeNetwork(hostNetwork: DescriptorArgument): NewNetwork {
 }
 
 /**
- * The launcher enters the container's network, so that init is born in it.
+ * init enters the container's network.
  * @throws {RangeError} for the host's network outside of an image build
  */
 export function joinNetwork(steps: Step[], shape: ContainerShape, slot: SlotFacts): void {
-  const step = writeSteps(steps, "launcher", "network");
+  const step = writeSteps(steps, "init", "network");
   step("setns", networkOf(shape, slot), flags(CLONE, "CLONE_NEWNET"));
 }
 

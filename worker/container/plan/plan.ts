@@ -10,9 +10,9 @@ import {
   forgetPrivileges,
 } from "./credentials.ts";
 import { attachDevices } from "./devices.ts";
-import type { HostFacts, SlotFacts } from "./facts.ts";
+import type { HostFacts, SandboxFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
-import { dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
+import { armDeathSignal, dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
 import { becomeUser, executeCommand, forbidCoreDumps, forkPayload, limitResources } from "./payload.ts";
 import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
@@ -23,10 +23,23 @@ import type { DescriptorArgument, Step } from "./step.ts";
 import { attachTemporary, makeTemporary, type TemporaryMount } from "./temporary.ts";
 import { mountUnion, type UnionMount } from "./union-mount.ts";
 import { attachVolumes, openVolumes, type Volume } from "./volumes.ts";
-import { awaitRelease, closeDescriptors, closeReleaseSocket } from "./waiting.ts";
+import { awaitPreparation, awaitRelease, closeDescriptors, closeReleaseSocket, keepReleaseSocket } from "./waiting.ts";
 
-/** What happens before a container is known for more than its shape; at its end init waits. */
+/**
+ * What every container begins with, whatever it is for: namespaces, a cgroup, and an init in them that waits for the rest
+ * of its plan.
+ */
+export interface Sandbox {
+  readonly steps: readonly Step[];
+  /** The step that makes init; its result is init's process id, as the worker sees it. */
+  readonly init: Step;
+  readonly rooms: Pick<PreparationRooms, "joined">;
+}
+
+/** What happens before a container is known for more than its shape; at its end init waits again. */
 export interface Preparation {
+  readonly sandbox: Sandbox;
+  /** Without the sandbox's. */
   readonly steps: readonly Step[];
   /** The mounts that the slot reads from when the container has ended. */
   readonly mounts: UnionMount;
@@ -34,8 +47,6 @@ export interface Preparation {
   readonly temporary: readonly TemporaryMount[];
   /** The host's directories in it. */
   readonly volumes: readonly Volume[];
-  /** The step that makes init; its result is init's process id, as the worker sees it. */
-  readonly init: Step;
   readonly rooms: Pick<PreparationRooms, "joined">;
 }
 
@@ -49,6 +60,8 @@ export interface Release {
 
 /** Everything that happens for one container. */
 export interface Plan extends Preparation, Release {
+  /** All of them, those of the sandbox first. */
+  readonly steps: readonly Step[];
   /** Where init leaves what the slot reports. */
   readonly rooms: PreparationRooms & EndingRooms;
 }
@@ -60,23 +73,44 @@ export interface Plan extends Preparation, Release {
  * @param slot what the slot has prepared for it
  * @param host what was found out about the machine at start
  */
-export function planContainer(spec: ContainerSpec, slot: SlotFacts, host: HostFacts): Plan {
-  const preparation = planPreparation(spec, slot, host);
+export function planContainer(spec: ContainerSpec, slot: SandboxFacts & SlotFacts, host: HostFacts): Plan {
+  const preparation = planPreparation(spec, slot, host, planSandbox(slot));
   return joinPlans(preparation, planRelease(spec, slot, preparation));
 }
 
-/** A preparation and what it was released for, as one. */
+/** A sandbox, its preparation, and what it was released for, as one. */
 export function joinPlans(preparation: Preparation, release: Release): Plan {
   return {
     ...preparation,
     ...release,
-    steps: [...preparation.steps, ...release.steps],
+    steps: [...preparation.sandbox.steps, ...preparation.steps, ...release.steps],
     rooms: { ...preparation.rooms, ...release.rooms },
   };
 }
 
+/** The part of a plan that any container has. */
+export function planSandbox(slot: SandboxFacts): Sandbox {
+  const steps: Step[] = [];
+  const init = enterNamespaces(steps, slot);
+  armDeathSignal(steps);
+  joinCgroup(steps, slot);
+  const rooms = beginAccounting(steps);
+  nameHost(steps);
+  keepReleaseSocket(steps, slot);
+  awaitPreparation(steps);
+
+  // The launcher, once it has made init.
+  leaveLauncher(steps);
+  return { steps, init, rooms };
+}
+
 /** The part of a plan that any container of this shape has. */
-export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: HostFacts): Preparation {
+export function planPreparation(
+  shape: ContainerShape,
+  slot: SlotFacts,
+  host: HostFacts,
+  sandbox: Sandbox,
+): Preparation {
   const steps: Step[] = [];
 
   // The slot: what must be there before, and can be read afterwards.
@@ -84,12 +118,8 @@ export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: Ho
   const temporary = makeTemporary(steps, shape, mounts);
   const volumes = openVolumes(steps, shape, slot);
 
-  // The launcher, then init with the host's root still in sight.
+  // init, with the host's root still in sight.
   joinNetwork(steps, shape, slot);
-  const init = enterNamespaces(steps, slot);
-  joinCgroup(steps, slot);
-  const rooms = beginAccounting(steps);
-  nameHost(steps);
   const root = resultOf(mounts.shown);
   attachRoot(steps, slot, mounts);
   mountProc(steps, root, slot, host);
@@ -103,14 +133,11 @@ export function planPreparation(shape: ContainerShape, slot: SlotFacts, host: Ho
   enterUserNamespace(steps, slot);
   boundCapabilities(steps, capabilitiesOf(shape));
   dieWithWorker(steps, slot);
-  closeDescriptors(steps, slot);
+  closeDescriptors(steps);
   forbidCoreDumps(steps);
   filterSystemCalls(steps, shape, host);
   awaitRelease(steps);
-
-  // The launcher, once it has made init.
-  leaveLauncher(steps);
-  return { steps, mounts, temporary, volumes, init, rooms };
+  return { sandbox, steps, mounts, temporary, volumes, rooms: sandbox.rooms };
 }
 
 /** The part of a plan that depends on the job: what a container is released for that was prepared for its shape. */

@@ -1,8 +1,8 @@
 /**
  * A plan is the container as data: every system call that makes it, in order, before any of them is made.
  *
- * It has two parts. The preparation knows nothing of a job but the shape of its container, and ends where init waits;
- * the release is what the job adds.
+ * It has three parts. The sandbox is the same for all containers; the preparation knows nothing of a job but the shape of
+ * its container; the release is what the job adds. Between them init waits.
  *
  * Four processes execute it, one after the other:
  *
@@ -12,7 +12,7 @@
  *   payload   forked by init: limits, ids, and the command
  *
  * A step may use the result of an earlier one. Where that was the slot's and this is not, the result is a descriptor
- * that the launcher inherits.
+ * that the launcher inherits, or that init receives.
  */
 import type { SystemCall } from "../../linux/system-calls.ts";
 
@@ -38,6 +38,7 @@ export type Purpose =
   | "capabilities"
   | "seccomp"
   | "descriptors"
+  | "preparation"
   | "release"
   | "accounting"
   | "limits"
@@ -92,7 +93,7 @@ export type Control =
   | { readonly kind: "fork" }
   /** Repeated until it returns the result of `step`. */
   | { readonly kind: "until"; readonly step: Step }
-  /** The last of a preparation: whoever makes it goes on with the first step of the release. */
+  /** The last of a sandbox or a preparation: whoever makes it goes on with the first step of the next part. */
   | { readonly kind: "go on" };
 
 /** One system call of a plan. */

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Cgroup, CgroupHierarchy, CgroupLimits } from "../../cgroup/cgroup.ts";
+import type { CgroupHierarchy, CgroupLimits } from "../../cgroup/cgroup.ts";
 import { CLONE, MS } from "../../linux/constants.ts";
 import { cString, mustCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
@@ -18,6 +18,7 @@ import { isMemoryShort } from "./machine-memory.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
 import { Networks } from "./networks.ts";
 import { PreparedContainer } from "./prepared-container.ts";
+import { Sandboxes } from "./sandboxes.ts";
 import { failureOf } from "./setup-failure.ts";
 import { monotonicMs } from "./usage.ts";
 import { openUserNamespace } from "./user-namespace.ts";
@@ -59,7 +60,6 @@ export function containerPrefix(index: number): string {
  * goes with its thread), a user namespace, and the layers it has used, mapped to its range of ids.
  */
 export class SlotContext implements Disposable {
-  readonly #index: number;
   readonly idBase: number;
   readonly staging: string;
   readonly host: HostFacts;
@@ -67,23 +67,18 @@ export class SlotContext implements Disposable {
   readonly worker: HeldDescriptor;
   readonly hostNetwork: HeldDescriptor;
   readonly networks: Networks;
-  /** Descriptor of /dev/null. */
-  readonly nothing: number;
+  readonly sandboxes: Sandboxes;
   readonly #resources = new DisposableStack();
   readonly #layers: MountedLayers;
   readonly #merged: MergedLayers;
   readonly #kept = new Map<string, KeptLayer>();
   readonly #initLayer: string;
-  readonly #cgroups: CgroupHierarchy;
   readonly #waiting: WaitingContainers<PreparedContainer>;
   #ended = new DisposableStack();
-  #containers = 0;
 
   constructor(options: SlotContextOptions) {
-    this.#index = options.index;
     this.idBase = options.idBase;
     this.host = options.host;
-    this.#cgroups = options.cgroups;
     this.#initLayer = prepareInitLayer(options.dataDirectory);
     this.staging = join(options.dataDirectory, "staging");
     this.#makeMountNamespace();
@@ -96,11 +91,12 @@ export class SlotContext implements Disposable {
     this.hostNetwork = this.#hold(openSync("/proc/thread-self/ns/net", "r"), "network namespace of the worker");
     this.networks = this.#resources.use(new Networks(this.hostNetwork));
     this.worker = this.#hold(openProcess(process.pid), "worker");
-    this.nothing = this.#resources.adopt(openSync("/dev/null", "r+"), closeSync);
+    const nothing = this.#resources.adopt(openSync("/dev/null", "r+"), closeSync);
+    this.sandboxes = this.#resources.use(new Sandboxes(options.cgroups, containerPrefix(options.index), nothing));
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
-  facts(layers: readonly Layer[]): Omit<SlotFacts, "cgroup" | "network" | "releaseSocket"> {
+  facts(layers: readonly Layer[]): Omit<SlotFacts, "network"> {
     const { idBase, userNamespace, worker, hostNetwork, staging } = this;
     return { idBase, userNamespace, worker, hostNetwork, staging, layers: this.#mountedLayers(layers) };
   }
@@ -131,6 +127,7 @@ export class SlotContext implements Disposable {
    * @throws {SystemCallError}
    */
   prepare(spec: ContainerSpec, isCanceled: () => boolean): PreparedContainer | SetupFailure {
+    this.sandboxes.expect(spec.limits);
     const waiting = this.#waiting.take(spec, monotonicMs());
     return waiting ?? PreparedContainer.prepare(this, spec, isCanceled);
   }
@@ -146,16 +143,12 @@ export class SlotContext implements Disposable {
     return { waiting: this.#waiting.count, next };
   }
 
-  /** Lets go of all containers that wait. */
+  /** Lets go of all containers that wait, and of what the next one would be made of. */
   dropWaiting(): void {
     this.#waiting.clear();
+    this.sandboxes.clear();
     // One that had hardly begun to be prepared does not give its network back.
     this.networks.tidy();
-  }
-
-  /** Makes the cgroup of a container, without limits yet. */
-  createCgroup(): Cgroup {
-    return this.#cgroups.create(`${containerPrefix(this.#index)}${++this.#containers}`);
   }
 
   /**
@@ -169,6 +162,7 @@ export class SlotContext implements Disposable {
     this.#merged.tidy();
     this.#layers.tidy();
     this.networks.tidy();
+    this.sandboxes.tidy();
   }
 
   /**

@@ -4,7 +4,7 @@ import { openMemoryFile } from "../../linux/memory-file.ts";
 import { spawn } from "../../linux/spawn.ts";
 import { encodeRest, encodeSteps, type EncodedSteps, readClock, readFailure, readResult } from "../encode.ts";
 import type { SlotSteps } from "../interpret.ts";
-import type { Argument, Step } from "../plan/step.ts";
+import type { Argument, DescriptorArgument, Step } from "../plan/step.ts";
 
 const LAUNCHER = fileURLToPath(new URL(`../../linux/launcher/launcher-${process.arch}`, import.meta.url));
 
@@ -22,7 +22,7 @@ type EncodedPart = Pick<EncodedSteps, "end" | "numbers" | "rooms">;
 export class Launch implements Disposable {
   readonly pid: number;
   readonly #memoryFile: number;
-  /** The beginning of the plan, and what it goes on with; their bytes are in the memory file. */
+  /** The parts of the plan so far; their bytes are in the memory file. */
   readonly #parts: EncodedPart[] = [];
 
   /**
@@ -46,11 +46,14 @@ export class Launch implements Disposable {
     }
   }
 
-  /** Lays down what the plan goes on with after the step that waits, before what it waits for comes. */
-  addSteps(steps: readonly Step[]): void {
-    const [begun] = this.#parts;
-    if (begun === undefined) throw new Error("nothing has begun that could go on");
-    this.#add(encodeRest(begun, steps));
+  /**
+   * Lays down what the plan goes on with after the step that waits, before what it waits for comes.
+   * @returns what has to come, in this order: descriptors that the steps name
+   */
+  addSteps(steps: readonly Step[]): readonly DescriptorArgument[] {
+    const encoded = encodeRest(this.#parts, steps);
+    this.#add(encoded);
+    return encoded.inherited;
   }
 
   /** What has come of the plan so far. */

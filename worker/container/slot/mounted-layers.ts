@@ -95,7 +95,10 @@ export function attachAt(mount: number, path: string): void {
   mustCall("move_mount", mount, empty, AT.AT_FDCWD, target, MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/** Takes away what was attached, and its mount point. */
+/**
+ * Takes away what was attached, and its mount point: with that it is gone from the sandbox that waits, too, which has its
+ * own of every mount that there was when it was made.
+ */
 export function detach(path: string): void {
   const name = cString(path);
   mustCall("umount2", name, MNT.MNT_DETACH);

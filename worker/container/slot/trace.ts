@@ -11,14 +11,14 @@ import type { Inspection } from "./launcher.ts";
  * before it has. What is tidied up comes after the result, and is none of these.
  */
 export type SlotPhase =
-  /** The cgroup is made. */
-  | "cgroup"
+  /** There is a sandbox: one that waited, as a rule. */
+  | "sandbox"
   /** The preparation is planned. */
   | "plan"
   /** The slot's own steps of it are executed. */
   | "slot steps"
-  /** It is encoded and the launcher spawned. */
-  | "spawn"
+  /** It is encoded, and init has it. */
+  | "preparation"
   /** The cgroup is limited. */
   | "limits"
   /** The release is planned, and the job's files are written. */
