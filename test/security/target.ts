@@ -2,7 +2,8 @@
  * What hostile programs attack: Longshore as `npm start` runs it, by default with one slot, so that each job follows
  * the last one in its place. Programs come in as anybody's do, over HTTP.
  */
-import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { vi } from "vitest";
 import { type RunJob, runJobSchema } from "../../shared/job.ts";
 import { workerSchema } from "../../shared/workers.ts";
@@ -10,14 +11,14 @@ import { makeDataDirectory } from "../support/data-directory.ts";
 import { childrenOf, type Longshore, startLongshore } from "../support/longshore.ts";
 import { mountsOf } from "../support/mounts.ts";
 import { patiently } from "../support/patience.ts";
-import { workerCgroups } from "../support/worker-cgroups.ts";
+import { containerCgroups } from "../support/worker-cgroups.ts";
 
 /** For how long, and how often, what happens after a job's end is looked for. */
 export const PATIENCE = { timeout: patiently(90_000), interval: 50 } as const;
 
 /** What containers could leave behind on the machine. */
 export interface Traces {
-  /** Below the worker's own. */
+  /** Of containers. */
   readonly cgroups: readonly string[];
   /** Children of the worker, zombies included: the first process of a container is one. */
   readonly processes: readonly string[];
@@ -125,8 +126,8 @@ export class Target implements AsyncDisposable {
 
   /** Process ids, as the machine counts, of everything that runs in containers. */
   containerProcesses(): string[] {
-    const files = workerCgroups(this.#worker.id).flatMap((root) => globSync(`${root}/*/cgroup.procs`));
-    return [...new Set(files.flatMap((file) => linesOf(file)))];
+    const cgroups = containerCgroups(this.#worker.id);
+    return [...new Set(cgroups.flatMap((cgroup) => linesOf(join(cgroup, "cgroup.procs"))))];
   }
 
   /** What is there once the slots have tidied up after their last containers. */
@@ -142,7 +143,7 @@ export class Target implements AsyncDisposable {
     const { pid, id } = this.#worker;
     const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
     return {
-      cgroups: workerCgroups(id).flatMap((root) => globSync(`${root}/*/`)),
+      cgroups: containerCgroups(id),
       processes: tasks.flatMap((task) => linesOf(`${task}/children`)),
       mounts: [process.pid, pid].flatMap((id) => mountsOf(id, this.#dataDirectory)),
       descriptors: readdirSync(`/proc/${pid}/fd`)

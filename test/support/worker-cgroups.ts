@@ -1,4 +1,5 @@
 /** The cgroups that a worker's containers are in. */
+import { globSync } from "node:fs";
 import { detectCgroups } from "../../worker/cgroup/detect.ts";
 import { openCgroups } from "../../worker/cgroup/open.ts";
 
@@ -14,6 +15,11 @@ export function workerCgroups(id: string): string[] {
   const layout = detectCgroups();
   const roots = layout.version === 1 ? Object.values(layout.directories) : [layout.directory];
   return roots.map((root) => `${root}/longshore/${workerName(id)}`);
+}
+
+/** Those of a worker's containers in each hierarchy, which on v2 are in their slot's where slots have cores of their own. */
+export function containerCgroups(id: string): string[] {
+  return workerCgroups(id).flatMap((root) => globSync([`${root}/[0-9]*/`, `${root}/slot-*/[0-9]*/`]));
 }
 
 /** Takes away what a killed worker leaves to be swept by the next one: in a test, nobody may come after it. */
