@@ -83,11 +83,11 @@ describe("two jobs at once", () => {
   });
   afterAll(() => target[Symbol.asyncDispose]());
 
-  test("find nothing of each other", async () => {
-    const staying = await target.post(python(leaveAndStay, { wallTimeMs: 300_000 }));
+  test.each(["writable", "readonly"])("on %s roots find nothing of each other", async (rootfs) => {
+    const staying = await target.post({ ...python(leaveAndStay, { wallTimeMs: 300_000 }), rootfs });
     const isReady = () => target.containerProcesses().some((pid) => existsSync(`/proc/${pid}/root/tmp/ready`));
     await expect.poll(isReady, PATIENCE).toBe(true);
-    expect(await target.output(python(find))).toBe("");
+    expect(await target.output({ ...python(find), rootfs })).toBe("");
     expect(isReady()).toBe(true);
     await target.cancel(staying);
     await target.finished(staying);

@@ -1,6 +1,6 @@
 /** Memory that the kernel charges nobody for, and what it counts for each user: ways past a container's limits. */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PATIENCE, Target } from "./target.ts";
@@ -49,6 +49,34 @@ print(answer(libc.memfd_create(b"a", 0)), answer(libc.memfd_create(b"b", MFD_HUG
   });
 });
 
+/** Fills its sockets with what nobody reads, by as many processes as it may have, then says so. */
+const FLOOD = `
+import os, socket, time
+def fill():
+    kept = []
+    while True:
+        try:
+            one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); kept.append(one)
+            one.bind(("127.0.0.1", 0)); one.connect(one.getsockname()); one.setblocking(False)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF): one.setsockopt(socket.SOL_SOCKET, option, 1 << 24)
+            for _ in range(10): one.send(bytes(60_000))
+        except BlockingIOError: pass
+        except OSError: return kept
+readers = []
+for _ in range(8):
+    reader, writer = os.pipe()
+    if os.fork() == 0: kept = fill(); os.write(writer, b"x"); time.sleep(300)
+    readers.append(reader)
+for reader in readers: os.read(reader, 1)
+open("/tmp/ready", "w").close()
+time.sleep(300)`;
+
+/** What all sockets of the machine have in their buffers, in bytes. */
+function socketBuffers(): number {
+  const pages = [...readFileSync("/proc/net/sockstat", "utf8").matchAll(/^(?:TCP|UDP):.* mem (\d+)$/gm)];
+  return pages.reduce((sum, [, count]) => sum + Number(count) * 4096, 0);
+}
+
 describe("what the whole machine has so much of and no more", () => {
   test("is not taken as code of filters for sockets, and other options of sockets are as ever", async () => {
     const source = `
@@ -79,6 +107,28 @@ udp.setsockopt(socket.IPPROTO_UDP, 103, 1400)
 tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1); tcp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 3)
 print("as ever")`;
     expect(await target.output(python(source))).toBe("as ever\n");
+  });
+});
+
+describe("buffers of sockets, of which the machine has so many for all", () => {
+  test("are the container's, and end where its memory does", async () => {
+    const memoryBytes = 64 * 1024 * 1024;
+    const limits = { memoryBytes, openFiles: 1000, wallTimeMs: 300_000, cpuTimeMs: 60_000 };
+    const before = socketBuffers();
+    const staying = await target.post(python(FLOOD, { limits }));
+    let [isOver, most] = [false, 0];
+    // On v2 what is in buffers is memory like any other, and the program ends of it.
+    const end = target.finished(staying).then(() => (isOver = true));
+    const look = () => {
+      most = Math.max(most, socketBuffers() - before);
+      return isOver || target.containerProcesses().some((pid) => existsSync(`/proc/${pid}/root/tmp/ready`));
+    };
+    await expect.poll(look, PATIENCE).toBe(true);
+    // Two hundred sockets would fill it, and there are thousands.
+    expect(most).toBeGreaterThan(memoryBytes / 16);
+    expect(most).toBeLessThan(memoryBytes);
+    await target.cancel(staying);
+    await end;
   });
 });
 
