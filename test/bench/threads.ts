@@ -29,7 +29,8 @@ export class ContainerThread implements AsyncDisposable {
   constructor(bench: Workbench, index: number) {
     this.#bench = bench;
     const warmth = { containersMax: 1, idleMs: Infinity };
-    this.#data = { ...bench.slotOptions(index), warmth, cancellation: openRunRequests(), watch: openRunRequests() };
+    const channels = { cancellation: openRunRequests(), watch: openRunRequests() };
+    this.#data = { ...bench.slotOptions(index), warmth, ...channels, latestRun: new SharedArrayBuffer(4) };
     this.#pool = openThread("container", this.#data);
   }
 

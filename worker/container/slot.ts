@@ -7,17 +7,20 @@
  *   signal aborted ── eventfd ─────────▶                                        ├▶ kill init
  *   output wanted  ── eventfd ─────────▶                                        └▶ post what there is, and what comes
  *   watch.onOutput ◀── postMessage ─────
- *   result         ◀── piscina ─────────
+ *   result         ◀── postMessage ─────
+ *                                        tidy up, prepare a container unless there is another run
+ *   ready          ◀── piscina ─────────
+ *
+ * One task of piscina's for all of it: each costs 75 µs of both threads' time, and a job has 4 ms.
  */
 import { closeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { CgroupRoot } from "../cgroup/cgroup.ts";
-import type { OutputWatch } from "./output-watch.ts";
-import type { OutputMessage } from "./slot/output-feed.ts";
+import type { OutputPiece, OutputWatch } from "./output-watch.ts";
 import { closeRunRequests, openRunRequests, requestOfRun, type RunRequestChannel } from "./slot/run-request.ts";
 import type { Stock } from "./slot/context.ts";
-import type { SlotAnswer, SlotTask } from "./slot/thread.ts";
+import type { SlotAnswer, SlotMessage, SlotTask } from "./slot/thread.ts";
 import type { WarmthOptions } from "./slot/waiting-containers.ts";
 import type { HostFacts } from "./plan/facts.ts";
 import type { ContainerResult, ContainerSpec } from "./spec.ts";
@@ -48,6 +51,8 @@ export interface SlotThreadData extends SlotOptions {
   readonly cancellation: RunRequestChannel;
   /** On which runs are told to show their output. */
   readonly watch: RunRequestChannel;
+  /** A 32-bit number: the latest run that was asked for. Nothing is prepared after the ones before it. */
+  readonly latestRun: SharedArrayBuffer;
 }
 
 type SlotPool = Piscina<SlotTask, SlotAnswer>;
@@ -86,21 +91,30 @@ export interface KeptDirectory {
   readonly idBase: number;
 }
 
+/** What is to become of the messages of the run that is under way. */
+interface CurrentRun {
+  readonly run: number;
+  readonly resolve: (result: ContainerResult) => void;
+  readonly onOutput: (piece: OutputPiece) => void;
+}
+
 /** A place for one container at a time. */
 export class Slot implements AsyncDisposable {
   readonly index: number;
   readonly #data: SlotThreadData;
+  readonly #latestRun: Int32Array;
   #pool: SlotPool;
-  #runs = 0;
+  #current: CurrentRun | undefined;
   #waiting = 0;
   #review: NodeJS.Timeout | undefined;
   /** Settles when the slot is ready for the next container. */
-  #tidied: Promise<unknown>;
+  #tidied: Promise<SlotAnswer>;
 
   private constructor(data: SlotThreadData) {
     this.index = data.index;
     this.#data = data;
-    this.#pool = openPool(data);
+    this.#latestRun = new Int32Array(data.latestRun);
+    this.#pool = this.#openPool();
     this.#tidied = this.#pool.run({ kind: "tidy" });
   }
 
@@ -109,7 +123,8 @@ export class Slot implements AsyncDisposable {
    * @throws when the machine does not allow it (see `longshore doctor`)
    */
   static async open(options: SlotOptions): Promise<Slot> {
-    const slot = new Slot({ warmth: COLD, ...options, cancellation: openRunRequests(), watch: openRunRequests() });
+    const channels = { cancellation: openRunRequests(), watch: openRunRequests() };
+    const slot = new Slot({ warmth: COLD, ...options, ...channels, latestRun: new SharedArrayBuffer(4) });
     try {
       await slot.#tidied;
     } catch (error) {
@@ -129,7 +144,7 @@ export class Slot implements AsyncDisposable {
    */
   async run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult> {
     // At once: from here on nothing is prepared for the time after.
-    const run = ++this.#runs;
+    const run = Atomics.add(this.#latestRun, 0, 1) + 1;
     try {
       await this.#recover();
       signal.throwIfAborted();
@@ -140,17 +155,19 @@ export class Slot implements AsyncDisposable {
     }
     const cancel = (): void => requestOfRun(this.#data.cancellation, run);
     signal.addEventListener("abort", cancel, { once: true });
-    using _watching = watch === undefined ? undefined : this.#showOutput(run, watch);
+    using _watching = watch === undefined ? undefined : this.#requestOutput(run, watch);
+    const { promise: answered, resolve } = Promise.withResolvers<ContainerResult>();
+    this.#current = { run, resolve, onOutput: (piece) => watch?.onOutput(piece) };
+    const ready = this.#pool.run({ kind: "run", run, spec });
     try {
-      const result = await this.#pool.run({ kind: "run", run, spec });
-      if (typeof result !== "object" || !("kind" in result))
-        throw new Error("the slot answered a run without a result");
-      return result;
+      // Only where there is no result is it over before there is one.
+      return await Promise.race([answered, ready.then(() => answered)]);
     } finally {
+      this.#current = undefined;
       signal.removeEventListener("abort", cancel);
-      this.#tidied = this.#pool.run({ kind: "tidy" });
+      this.#tidied = ready.then(insistOnTidiness, () => this.#pool.run({ kind: "tidy" }));
       // Where that fails, the next run sees to it.
-      this.#tidied.then(() => this.#prepareAhead(run)).catch(() => undefined);
+      this.#tidied.then((answer) => this.#prepareAhead(run, answer)).catch(() => undefined);
     }
   }
 
@@ -203,7 +220,7 @@ export class Slot implements AsyncDisposable {
   /** Ends the slot's thread, and with it whatever runs in it. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#review);
-    this.#runs++;
+    Atomics.add(this.#latestRun, 0, 1);
     await this.#tidied.then(() => this.#pool.run({ kind: "drop" })).catch(() => undefined);
     await this.#pool.destroy();
     closeRunRequests(this.#data.cancellation);
@@ -213,19 +230,24 @@ export class Slot implements AsyncDisposable {
   /**
    * Prepares containers, one after the other, until the next run comes: it waits for one of them at most. Then looks after
    * them from time to time.
+   * @param answer what the slot has prepared so far; undefined where it has not looked
    */
-  async #prepareAhead(run: number): Promise<void> {
+  async #prepareAhead(run: number, answer: SlotAnswer): Promise<void> {
     if (this.#data.warmth.containersMax === 0) return;
-    for (let next: Stock["next"] = "more"; next === "more";) {
-      if (run !== this.#runs) return;
+    for (let next = answer === undefined ? "more" : this.#note(answer).next; next === "more";) {
+      if (!this.#isLatest(run)) return;
       ({ next } = this.#note(await this.#pool.run({ kind: "prepare" })));
     }
-    if (run !== this.#runs || this.#waiting === 0) return;
+    if (!this.#isLatest(run) || this.#waiting === 0) return;
     this.#review = setTimeout(() => {
-      if (run !== this.#runs) return;
+      if (!this.#isLatest(run)) return;
       this.#tidied = this.#pool.run({ kind: "tidy" });
-      this.#tidied.then(() => this.#prepareAhead(run)).catch(() => undefined);
+      this.#tidied.then((untold) => this.#prepareAhead(run, untold)).catch(() => undefined);
     }, REVIEW_MS).unref();
+  }
+
+  #isLatest(run: number): boolean {
+    return Atomics.load(this.#latestRun, 0) === run;
   }
 
   #note(answer: SlotAnswer): Stock {
@@ -234,23 +256,34 @@ export class Slot implements AsyncDisposable {
     return answer;
   }
 
-  /** Passes on what a run writes, until it is disposed of. */
-  #showOutput(run: number, { wanted, onOutput }: OutputWatch): Disposable {
-    const pool = this.#pool;
-    const receive = (message: OutputMessage): void => {
-      // What an earlier run wrote last may be on its way still.
-      if (message.run === run) onOutput(message.piece);
-    };
+  /** Has a run show what it writes as soon as that is wanted, until it is disposed of. */
+  #requestOutput(run: number, { wanted }: OutputWatch): Disposable {
     const request = (): void => requestOfRun(this.#data.watch, run);
-    pool.on("message", receive);
     if (wanted.aborted) request();
     else wanted.addEventListener("abort", request, { once: true });
-    return {
-      [Symbol.dispose]: () => {
-        pool.off("message", receive);
-        wanted.removeEventListener("abort", request);
-      },
-    };
+    return { [Symbol.dispose]: () => wanted.removeEventListener("abort", request) };
+  }
+
+  #openPool(): SlotPool {
+    const pool = openPool(this.#data);
+    pool.on("message", (message: SlotMessage) => this.#receive(message));
+    return pool;
+  }
+
+  #receive(message: SlotMessage): void {
+    const current = this.#current;
+    // What an earlier run wrote last may be on its way still.
+    if (current?.run !== message.run) return;
+    switch (message.kind) {
+      case "output":
+        current.onOutput(message.piece);
+        break;
+      case "result":
+        current.resolve(message.result);
+        break;
+      default:
+        message satisfies never;
+    }
   }
 
   /**
@@ -269,8 +302,14 @@ export class Slot implements AsyncDisposable {
     await this.#pool.run({ kind: "drop" }).catch(() => undefined);
     this.#waiting = 0;
     await this.#pool.destroy();
-    this.#pool = openPool(this.#data);
+    this.#pool = this.#openPool();
     this.#tidied = this.#pool.run({ kind: "tidy" });
     await this.#tidied;
   }
+}
+
+/** @throws what kept the slot from taking away what the run left */
+function insistOnTidiness(answer: SlotAnswer): SlotAnswer {
+  if (typeof answer === "object" && "leftOver" in answer) throw answer.leftOver;
+  return answer;
 }

@@ -12,6 +12,7 @@ import type { OutputCollector } from "./streams.ts";
 
 /** What the main thread is sent while a run is under way. */
 export interface OutputMessage {
+  readonly kind: "output";
   readonly run: number;
   readonly piece: OutputPiece;
 }
@@ -80,7 +81,7 @@ export class OutputFeed {
     while (source.postedBytes < collector.bytes) {
       const bytes = collector.copy(source.postedBytes, source.postedBytes + POST_BYTES);
       source.postedBytes += bytes.byteLength;
-      this.#post({ run: this.#run, piece: { stream, bytes } }, [bytes.buffer]);
+      this.#post({ kind: "output", run: this.#run, piece: { stream, bytes } }, [bytes.buffer]);
     }
   }
 }

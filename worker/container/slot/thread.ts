@@ -19,13 +19,25 @@ export type SlotTask =
   | { readonly kind: "prepare"; readonly announced?: ContainerSpec }
   /** Let go of all that are prepared. */
   | { readonly kind: "drop" }
+  /** Run a container and post its result; then tidy up, and prepare a container unless another run has come meanwhile. */
   | { readonly kind: "run"; readonly run: number; readonly spec: ContainerSpec }
   | { readonly kind: "release"; readonly name: string }
   | { readonly kind: "locate"; readonly name: string }
   | { readonly kind: "open network" };
 
-/** What it answers: a container's result, the descriptor of a kept layer or a network, or what it has prepared. */
-export type SlotAnswer = ContainerResult | number | Stock | undefined;
+/** What it answers: the descriptor of a kept layer or a network, what it has prepared, or what was left of a run. */
+export type SlotAnswer = number | Stock | LeftOver | undefined;
+
+/** What a run left could not be taken away. */
+export interface LeftOver {
+  readonly leftOver: unknown;
+}
+
+/** What it posts in the middle of a run. */
+export type SlotMessage =
+  | OutputMessage
+  /** The run's result, which waits neither for its container to be taken away nor for another to be prepared. */
+  | { readonly kind: "result"; readonly run: number; readonly result: ContainerResult };
 
 const data = workerData as SlotThreadData;
 const cgroups = openCgroups(data.cgroups);
@@ -42,6 +54,8 @@ const context = new SlotContext({
 });
 returnFreeMemory();
 
+const latestRun = new Int32Array(data.latestRun);
+
 /** Executes one task. */
 export default function perform(task: SlotTask): SlotAnswer {
   switch (task.kind) {
@@ -54,14 +68,8 @@ export default function perform(task: SlotTask): SlotAnswer {
       context.dropWaiting();
       return undefined;
     case "run":
-      try {
-        return runContainer(context, task.spec, {
-          cancellation: new RunRequest(data.cancellation, task.run),
-          feed: new OutputFeed(task.run, new RunRequest(data.watch, task.run), post),
-        });
-      } finally {
-        closeGiven(task.spec);
-      }
+      post({ kind: "result", run: task.run, result: run(task) });
+      return makeReady(task.run);
     case "release":
       context.release(task.name);
       return undefined;
@@ -74,6 +82,27 @@ export default function perform(task: SlotTask): SlotAnswer {
   }
 }
 
-function post(message: OutputMessage, transferred: ArrayBuffer[]): void {
+function run({ run, spec }: Extract<SlotTask, { kind: "run" }>): ContainerResult {
+  try {
+    return runContainer(context, spec, {
+      cancellation: new RunRequest(data.cancellation, run),
+      feed: new OutputFeed(run, new RunRequest(data.watch, run), post),
+    });
+  } finally {
+    closeGiven(spec);
+  }
+}
+
+/** Makes the slot ready for the run after this one. Where that fails it is said, not thrown: the run has its result. */
+function makeReady(run: number): Stock | LeftOver | undefined {
+  try {
+    context.tidy();
+    return Atomics.load(latestRun, 0) === run ? context.prepareAhead() : undefined;
+  } catch (error) {
+    return { leftOver: error };
+  }
+}
+
+function post(message: SlotMessage, transferred: ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, transferred);
 }
