@@ -17,7 +17,7 @@ import { limitLingering } from "./limit-lingering.ts";
 import { limitRate } from "./limit-rate.ts";
 import { limitSlowness } from "./limit-slowness.ts";
 import { logRequests, measureRequests } from "./observe.ts";
-import { labelRoutes, serveRoutes, type Route } from "./route.ts";
+import { serveRoutes, type Route } from "./route.ts";
 import { createRoutes } from "./routes/index.ts";
 
 export interface Api extends AsyncDisposable {
@@ -62,10 +62,9 @@ export function createApi(options: ApiOptions): Api {
     if (context.closing.aborted) response.set("connection", "close");
     next();
   });
-  labelRoutes(app, routes);
-  app.use("/v1", config.apiKeys.length > 0 ? requireKey(config.apiKeys) : requireLocalHost());
-  if (config.rateLimit > 0) app.use("/v1", limitRate(redis, config.queue, config.rateLimit));
-  serveRoutes(app, routes, requireAdministrator(config));
+  const requireClient = config.apiKeys.length > 0 ? requireKey(config.apiKeys) : requireLocalHost();
+  const clients = [requireClient, ...(config.rateLimit > 0 ? [limitRate(redis, config.queue, config.rateLimit)] : [])];
+  serveRoutes(app, routes, { clients, administrators: requireAdministrator(config) });
   app.use(handleNotFound, handleError);
 
   const close = async (): Promise<void> => await context[Symbol.asyncDispose]();

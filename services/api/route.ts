@@ -30,33 +30,39 @@ export function routeOf(response: Response): string {
   return typeof route === "string" ? route : "none";
 }
 
-/** Remembers for every request which route it is meant for, before anything can refuse it. */
-export function labelRoutes(app: Express, routes: readonly Route[]): void {
-  for (const path of new Set(routes.map(({ path }) => path))) {
-    app.all(toExpressPath(path), (_request, response, next) => {
-      response.locals["route"] = path;
-      next();
-    });
-  }
+/** Who stands before routes, and lets through who may pass. */
+export interface Guards {
+  /** Before every path that is protected, whatever the method; in this order. */
+  readonly clients: readonly RequestHandler[];
+  /** Before the routes that only administrators may use. */
+  readonly administrators: RequestHandler;
 }
 
 /**
- * Serves the routes, and answers 405 where a path is known and the method is not.
- * @param requireAdministrator lets nobody else through
+ * Serves the routes, and answers 405 where a path is known and the method is not. Of what is below the protected prefix
+ * and no route of ours, strangers learn no more than that they are strangers.
  */
-export function serveRoutes(app: Express, routes: readonly Route[], requireAdministrator: RequestHandler): void {
+export function serveRoutes(app: Express, routes: readonly Route[], guards: Guards): void {
   for (const [path, sharing] of Map.groupBy(routes, ({ path }) => path)) {
-    const expressPath = toExpressPath(path);
+    // One for each path: what comes is compared with paths until the first one that fits.
+    const served = app.route(toExpressPath(path));
+    // Before anything can refuse it.
+    served.all((_request, response, next) => {
+      response.locals["route"] = path;
+      next();
+    });
+    if (path.startsWith(PROTECTED_PREFIX)) served.all(...guards.clients);
     for (const route of sharing) {
-      const guards = route.access === "administrators" ? [requireAdministrator] : [];
-      app[route.method](expressPath, ...guards, (request, response) => route.handle(request, response));
+      if (route.access === "administrators") served[route.method](guards.administrators);
+      served[route.method]((request, response) => route.handle(request, response));
     }
     const allow = sharing.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]));
-    app.all(expressPath, (_request, response) => {
+    served.all((_request, response) => {
       response.set("allow", allow.join(", "));
       throw new LongshoreError("method_not_allowed");
     });
   }
+  app.use(PROTECTED_PREFIX, ...guards.clients);
 }
 
 /** A parameter of the path that stands for one component. */
