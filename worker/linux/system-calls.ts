@@ -55,6 +55,7 @@ export const systemCalls = {
   setfsuid: 122,
   setfsgid: 123,
   seccomp: 317,
+  statx: 332,
   memfd_create: 319,
   pidfd_send_signal: 424,
   open_tree: 428,

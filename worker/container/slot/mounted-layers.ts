@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, rmdirSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { AT, MNT, MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../../linux/constants.ts";
+import { type FileName, inodeOf } from "../../linux/files.ts";
 import { cString, mustCall } from "../../linux/libc.ts";
 import type { HostFacts, MountedLayer } from "../plan/facts.ts";
 
@@ -14,6 +15,8 @@ const MOUNT_ATTR_BYTES = 32;
 
 interface Mounted {
   readonly layer: MountedLayer;
+  /** The path of its directory. */
+  readonly name: FileName;
   readonly inode: bigint;
 }
 
@@ -39,12 +42,13 @@ export class MountedLayers implements Disposable {
   get(path: string): MountedLayer {
     // An image may have been removed and pulled again since: same path, another directory. The mount holds the old one,
     // so that its inode number is nobody else's.
-    const inode = statSync(path, { bigint: true }).ino;
     const known = this.#mounted.get(path);
+    const name = known?.name ?? cString(path);
+    const inode = inodeOf(name);
     this.#mounted.delete(path);
     if (known !== undefined && known.inode !== inode) this.#outdated.push(known.layer);
-    const layer = known?.inode === inode ? known.layer : this.#mount(path);
-    this.#mounted.set(path, { layer, inode });
+    const layer = known?.inode === inode ? known.layer : this.#mount(path, name);
+    this.#mounted.set(path, { layer, name, inode });
     return layer;
   }
 
@@ -65,8 +69,7 @@ export class MountedLayers implements Disposable {
     this.#mounted.clear();
   }
 
-  #mount(path: string): MountedLayer {
-    const name = cString(path);
+  #mount(path: string, name: FileName): MountedLayer {
     const tree = mustCall("open_tree", AT.AT_FDCWD, name, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC);
     using descriptors = new DisposableStack();
     descriptors.adopt(tree, closeSync);
