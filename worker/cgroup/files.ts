@@ -157,6 +157,8 @@ function attemptUnlessMissing<Result>(call: string, path: string, action: () => 
 
 /** The number after `name` in a file of lines `name number`, as memory.events; 0 when it has no such line. */
 export function fieldOf(text: string, name: string): number {
-  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
-  return line === undefined ? 0 : Number(line.slice(name.length + 1));
+  const lines = `\n${text}`;
+  const start = `\n${name} `;
+  const place = lines.indexOf(start);
+  return place === -1 ? 0 : Number.parseInt(lines.slice(place + start.length), 10);
 }
