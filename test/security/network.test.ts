@@ -56,6 +56,27 @@ except OSError: pass`;
     expect(await target.output({ language: "python", source, arguments: [JSON.stringify(places), name] })).toBe("");
   });
 
+  test("gets no socket of protocols for which the kernel would load a module, and those of TCP and UDP", async () => {
+    const source = `
+import errno, socket
+STREAM, DGRAM, DCCP, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, 6, socket.SOCK_SEQPACKET
+# What a kernel has built in is made at once where nobody refuses it: UDP-Lite, MPTCP, ping.
+ICMP, DCCP_, L2TP, ICMPV6, SCTP, UDPLITE, SMC, MPTCP = 1, 33, 115, 58, 132, 136, 256, 262
+refused = [(STREAM, protocol) for protocol in (ICMP, 17, DCCP_, SCTP, SMC, MPTCP, 1 << 16 | 6)]
+refused += [(DGRAM, protocol) for protocol in (ICMP, ICMPV6, 6, L2TP, UDPLITE, 143, 1 << 16 | 17)]
+refused += [(kind, protocol) for kind in (DCCP, SEQPACKET, 4, 10, 15) for protocol in (0, 6, 17, DCCP_, SCTP)]
+for family in (socket.AF_INET, socket.AF_INET6):
+    for kind, protocol in refused:
+        for flags in (0, socket.SOCK_NONBLOCK, socket.SOCK_CLOEXEC):
+            try: socket.socket(family, kind | flags, protocol).close(); print("made", family, kind, protocol)
+            except OSError as error:
+                if error.errno != errno.EPROTONOSUPPORT: print(family, kind, protocol, error.strerror)
+    for kind, protocol in ((STREAM, 0), (STREAM, 6), (DGRAM, 0), (DGRAM, 17)):
+        for flags in (0, socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC): socket.socket(family, kind | flags, protocol).close()
+print("tried")`;
+    expect(await target.output({ language: "python", source })).toBe("tried\n");
+  });
+
   test("gets no socket to ask the kernel or a hypervisor with, and makes no device", async () => {
     const source = `
 import fcntl, socket, struct

@@ -152,6 +152,11 @@ export const SOCKET = {
   SOCK_DGRAM: 2,
   SOCK_SEQPACKET: 5,
   SOCK_CLOEXEC: 0o2000000,
+  SOCK_STREAM: 1,
+  SOCK_RAW: 3,
+  SOCK_TYPE_MASK: 0xf,
+  IPPROTO_TCP: 6,
+  IPPROTO_UDP: 17,
 } as const;
 
 /** sendmsg(2), unix(7). */

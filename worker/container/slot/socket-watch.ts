@@ -6,21 +6,26 @@
  *   init      seccomp(NEW_LISTENER) ── listener ──▶ SocketWatch
  *   program   socket(…) ── asks and waits ────────▶ SocketWatch ── goes on ──▶ the kernel makes the socket
  *
- * It is no decision: which sockets there are, the filter itself says. So it does not matter that another thread can change
- * what a call points to while it waits. What counts is that a socket is made only after the answer: where nobody was
+ * Which families there are, the filter itself says. Of the internet's, the slot refuses all protocols but TCP and UDP: for
+ * others a kernel starts modprobe on the machine, and has another module from then on, with whatever holes that has. All of
+ * it is decided by words in registers, so it does not matter that another thread can change what a call points to while it
+ * waits. What counts is that a socket is made only after the answer: where nobody was
  * answered there was none, whatever the program has tried. It cannot have a filter of its own.
  *
  * A program waits about 30 µs longer for each of its sockets, and one that makes none does not notice. Where the slot dies, init
  * does, too, and nobody waits any more.
  */
 import { closeSync } from "node:fs";
-import { SECCOMP } from "../../linux/constants.ts";
+import { constants } from "node:os";
+import { SECCOMP, SOCKET } from "../../linux/constants.ts";
 import { receiveDescriptor } from "../../linux/descriptor-socket.ts";
 import { systemCall } from "../../linux/libc.ts";
 
 /** Size of `struct seccomp_notif`, and of `struct seccomp_notif_resp`. */
 const NOTIFICATION_BYTES = 80;
 const RESPONSE_BYTES = 24;
+
+const { AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_TYPE_MASK, IPPROTO_TCP, IPPROTO_UDP } = SOCKET;
 
 const { SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_USER_NOTIF_FLAG_CONTINUE } = SECCOMP;
 
@@ -93,10 +98,29 @@ export class SocketWatch implements Disposable {
     const notification = Buffer.alloc(NOTIFICATION_BYTES);
     // Who asked may have been killed, or called by a signal, meanwhile.
     if (systemCall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, notification) < 0) return;
-    this.#hasAnswered = true;
     const response = Buffer.alloc(RESPONSE_BYTES); // id, val, error, flags
     notification.copy(response, 0, 0, 8);
-    response.writeUInt32LE(SECCOMP_USER_NOTIF_FLAG_CONTINUE, 20);
+    if (isOfKnownProtocol(notification)) {
+      this.#hasAnswered = true;
+      response.writeUInt32LE(SECCOMP_USER_NOTIF_FLAG_CONTINUE, 20);
+    } else response.writeInt32LE(-constants.errno.EPROTONOSUPPORT, 16);
     systemCall("ioctl", listener, SECCOMP_IOCTL_NOTIF_SEND, response);
+  }
+}
+
+/** Reads what is asked for in `struct seccomp_notif`: the arguments of socket(2), or of socketpair(2). */
+function isOfKnownProtocol(notification: Buffer): boolean {
+  const [family, type, protocol] = [32, 40, 48].map((offset) => notification.readInt32LE(offset));
+  if (family === AF_UNIX) return true;
+  switch ((type ?? 0) & SOCK_TYPE_MASK) {
+    case SOCK_STREAM:
+      return protocol === 0 || protocol === IPPROTO_TCP;
+    case SOCK_DGRAM:
+      return protocol === 0 || protocol === IPPROTO_UDP;
+    case SOCK_RAW:
+      // The kernel's to refuse, for want of a capability.
+      return true;
+    default:
+      return false;
   }
 }
