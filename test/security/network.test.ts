@@ -58,7 +58,7 @@ except OSError: pass`;
 
   test("gets no socket of protocols for which the kernel would load a module, and those of TCP and UDP", async () => {
     const source = `
-import errno, socket
+import errno, fcntl, socket
 STREAM, DGRAM, DCCP, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, 6, socket.SOCK_SEQPACKET
 # What a kernel has built in is made at once where nobody refuses it: UDP-Lite, MPTCP, ping.
 ICMP, DCCP_, L2TP, ICMPV6, SCTP, UDPLITE, SMC, MPTCP = 1, 33, 115, 58, 132, 136, 256, 262
@@ -73,6 +73,13 @@ for family in (socket.AF_INET, socket.AF_INET6):
                 if error.errno != errno.EPROTONOSUPPORT: print(family, kind, protocol, error.strerror)
     for kind, protocol in ((STREAM, 0), (STREAM, 6), (DGRAM, 0), (DGRAM, 17)):
         for flags in (0, socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC): socket.socket(family, kind | flags, protocol).close()
+# Nor by what sockets can be asked of bridges and VLANs, of which the kernel may have neither.
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    for request in (0x8940, 0x8941, 0x8982, 0x8983, 0x89a0, 0x89a1, 0x89a2, 0x89a3):
+        for word in (request, request | 1 << 16, request - (1 << 32)):
+            try: fcntl.ioctl(control, word, bytes(64)); print("asked", hex(request))
+            except OSError as error:
+                if error.errno != errno.ENOPKG: print(hex(request), error.strerror)
 print("tried")`;
     expect(await target.output({ language: "python", source })).toBe("tried\n");
   });
