@@ -47,13 +47,22 @@ export class SlotPool implements AsyncDisposable {
   /** Waits for a free slot. @throws the reason of `signal` */
   async acquire(signal: AbortSignal): Promise<SlotLease> {
     signal.throwIfAborted();
-    return this.#lease(this.#free.pop() ?? (await this.#nextFree(signal)));
+    return this.#lease(this.#takeFree() ?? (await this.#nextFree(signal)));
   }
 
   /** A slot that is free now; undefined when there is none. */
   tryAcquire(): SlotLease | undefined {
-    const slot = this.#free.pop();
+    const slot = this.#takeFree();
     return slot && this.#lease(slot);
+  }
+
+  /**
+   * The slot that was used last, which the cores' caches know best, of those that would begin at once. While all are being
+   * prepared for their next container, the one that has been so for longest.
+   */
+  #takeFree(): Slot | undefined {
+    const index = this.#free.findLastIndex(({ isReady }) => isReady);
+    return this.#free.splice(Math.max(0, index), 1)[0];
   }
 
   /**

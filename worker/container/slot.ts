@@ -106,6 +106,7 @@ export class Slot implements AsyncDisposable {
   #pool: SlotPool;
   #current: CurrentRun | undefined;
   #waiting = 0;
+  #isReady = false;
   #review: NodeJS.Timeout | undefined;
   /** Settles when the slot is ready for the next container. */
   #tidied: Promise<SlotAnswer>;
@@ -127,6 +128,7 @@ export class Slot implements AsyncDisposable {
     const slot = new Slot({ warmth: COLD, ...options, ...channels, latestRun: new SharedArrayBuffer(4) });
     try {
       await slot.#tidied;
+      slot.#isReady = true;
     } catch (error) {
       await slot[Symbol.asyncDispose]();
       throw error;
@@ -145,6 +147,7 @@ export class Slot implements AsyncDisposable {
   async run(spec: ContainerSpec, signal: AbortSignal, watch?: OutputWatch): Promise<ContainerResult> {
     // At once: from here on nothing is prepared for the time after.
     const run = Atomics.add(this.#latestRun, 0, 1) + 1;
+    this.#isReady = false;
     try {
       await this.#recover();
       signal.throwIfAborted();
@@ -167,8 +170,16 @@ export class Slot implements AsyncDisposable {
       signal.removeEventListener("abort", cancel);
       this.#tidied = ready.then(insistOnTidiness, () => this.#pool.run({ kind: "tidy" }));
       // Where that fails, the next run sees to it.
-      this.#tidied.then((answer) => this.#prepareAhead(run, answer)).catch(() => undefined);
+      this.#tidied
+        .then((answer) => this.#prepareAhead(run, answer))
+        .then(() => (this.#isReady = this.#isLatest(run)))
+        .catch(() => undefined);
     }
+  }
+
+  /** Whether a run would begin at once: nothing is left of the last one, and nothing is being prepared. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   /** Containers that are prepared for runs to come. */
