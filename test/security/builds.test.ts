@@ -19,7 +19,7 @@ afterAll(() => target[Symbol.asyncDispose]());
 const well = { language: "c", source: `#include <stdio.h>\nint main(void) { puts("42"); }` };
 
 interface Attack {
-  readonly language: "c" | "cpp";
+  readonly language: "c" | "cpp" | "pascal";
   readonly source: string;
   readonly files?: readonly { readonly path: string; readonly content: string }[];
 }
@@ -61,6 +61,15 @@ constexpr unsigned long x = f(1); int main() { return x; }`,
   "makes the assembler repeat without end": {
     language: "c",
     source: `__asm__(".rept 1000000000\\n.rept 1000000000\\nnop\\n.endr\\n.endr"); int main(void) {}`,
+  },
+  "includes a file that is root's, in Pascal": {
+    language: "pascal",
+    source: "{$I /etc/shadow}\nbegin end.",
+  },
+  "includes itself without end, in Pascal": { language: "pascal", source: "{$I main.pas}\n{$I main.pas}\nbegin end." },
+  "links the machine's files, in Pascal": {
+    language: "pascal",
+    source: "{$L /etc/shadow}\n{$L /dev/zero}\n{$R /proc/1/environ}\nbegin end.",
   },
   "has a line of a megabyte, nested": {
     language: "c",

@@ -74,8 +74,13 @@ function isWeakening(name: string): name is WeakeningName {
   return Object.hasOwn(weakenings, name);
 }
 
+/** A weakening that finds nothing to weaken would show that everything holds. */
 function without(isLeftOut: (step: Step) => boolean): Weakening {
-  return (steps) => steps.filter((step) => !isLeftOut(step));
+  return (steps) => {
+    const kept = steps.filter((step) => !isLeftOut(step));
+    if (kept.length === steps.length) throw noSuchStep();
+    return kept;
+  };
 }
 
 function nameOf(argument: Argument | undefined): string | undefined {
@@ -92,8 +97,10 @@ function isMoveOfMask(call: Step["call"], mount: Argument | undefined): boolean 
 /** All mounts of a container without an attribute, given as fsmount(2) and as mount(2) have it. */
 function withoutAttribute(attribute: number, mountFlag: number): Weakening {
   return (steps) => {
-    change(steps, ({ call }) => call === "mount", mountFlag);
-    return change(steps, ({ call }) => call === "fsmount", attribute);
+    const kept = steps.some(({ call }) => call === "mount")
+      ? change(steps, ({ call }) => call === "mount", mountFlag)
+      : steps;
+    return change(kept, ({ call }) => call === "fsmount", attribute);
   };
 }
 
@@ -112,14 +119,15 @@ function leaveOutNamespace(steps: readonly Step[], flag: number): void {
 
 /** Clears a bit of the constants among the arguments of some steps. */
 function change(steps: readonly Step[], isMeant: (step: Step) => boolean, bit: number): Step[] {
-  for (const step of steps.filter(isMeant)) {
-    const cleared = step.arguments.map((argument) =>
-      typeof argument === "object" && argument.kind === "constant" && argument.text.includes("_NO")
-        ? { ...argument, value: BigInt(argument.value) & ~BigInt(bit) }
-        : argument,
-    );
-    exchangeArguments(step, cleared);
-  }
+  let cleared = 0;
+  const clear = (argument: Argument): Argument => {
+    if (typeof argument !== "object" || argument.kind !== "constant" || !argument.text.includes("_NO")) return argument;
+    const value = BigInt(argument.value);
+    if ((value & BigInt(bit)) !== 0n) cleared += 1;
+    return { ...argument, value: value & ~BigInt(bit) };
+  };
+  for (const step of steps.filter(isMeant)) exchangeArguments(step, step.arguments.map(clear));
+  if (cleared === 0) throw noSuchStep();
   return [...steps];
 }
 
