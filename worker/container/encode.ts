@@ -21,7 +21,7 @@ const CLOCK_OFFSET = 64;
 /** Descriptors of the launcher: 0 to 2 for the program, 3 for the plan or a socket, then what the plan inherits. */
 const FIRST_INHERITED = 4;
 /** A first guess at the room for what is behind the steps: of a preparation most is its filter. */
-const ROOM_BYTES = 8 * 1024;
+const ROOM_BYTES = 6 * 1024;
 
 const Flag = { mayFail: 1, fork: 2, until: 4, mustBe0: 8, goOn: 16 } as const;
 
@@ -68,9 +68,13 @@ class Encoder {
   readonly #inherited: DescriptorArgument[] = [];
   readonly #rooms = new Map<Argument, number>();
   readonly #vectors = new Map<readonly string[], number>();
+  /** Addresses of strings: no call changes what it is pointed to by one. */
+  readonly #strings = new Map<string, number>();
   /** Where the bytes begin in the plan's memory. */
   readonly #offset: number;
   #bytes: Buffer;
+  /** The same, for words: through a Buffer's methods each takes five times as long. */
+  #halves: Int32Array;
   #end: number;
 
   constructor(steps: readonly Step[], begun: readonly BegunPart[] = []) {
@@ -81,7 +85,9 @@ class Encoder {
     this.#numbers = new Map(steps.map((step, index) => [step, this.#first + index]));
     this.#offset = last === undefined ? 0 : stepOffset(this.#first);
     this.#end = stepOffset(this.#first + steps.length) - this.#offset;
-    this.#bytes = Buffer.alloc(this.#end + ROOM_BYTES);
+    const memory = new ArrayBuffer(this.#end + ROOM_BYTES);
+    this.#bytes = Buffer.from(memory);
+    this.#halves = new Int32Array(memory);
   }
 
   encode(): EncodedSteps {
@@ -105,16 +111,15 @@ class Encoder {
 
   #encodeStep(step: Step, offset: number, index: number): void {
     let references = 0;
-    for (const [position, argument] of step.arguments.entries()) {
+    let position = 0;
+    for (const argument of step.arguments) {
       if (this.#isReference(argument)) references |= 1 << position;
-      const value = this.#value(argument);
-      writeWord(this.#bytes, value, offset + 8 + position * 8);
+      this.#writeWord(this.#value(argument), offset + 8 + position * 8);
+      position++;
     }
     const { flag, next } = this.#control(step.control, index);
-    this.#bytes.writeUInt32LE(systemCalls[step.call], offset);
-    this.#bytes.writeUInt8(references, offset + 4);
-    this.#bytes.writeUInt8(flag, offset + 5);
-    this.#bytes.writeUInt16LE(next, offset + 6);
+    this.#halves[offset / 4] = systemCalls[step.call];
+    this.#halves[offset / 4 + 1] = references | (flag << 8) | (next << 16);
   }
 
   /** The result of a launcher's step is looked up by the launcher; everything else is known now. */
@@ -229,14 +234,18 @@ class Encoder {
   }
 
   #string(text: string): number {
+    const known = this.#strings.get(text);
+    if (known !== undefined) return known;
     const place = this.#reserve(Buffer.byteLength(text) + 1);
     this.#bytes.write(text, place);
-    return PLAN_ADDRESS + this.#offset + place;
+    const address = PLAN_ADDRESS + this.#offset + place;
+    this.#strings.set(text, address);
+    return address;
   }
 
   #words(words: readonly (number | bigint)[]): number {
     const place = this.#reserve(words.length * 8);
-    for (const [index, word] of words.entries()) writeWord(this.#bytes, word, place + index * 8);
+    for (const [index, word] of words.entries()) this.#writeWord(word, place + index * 8);
     return PLAN_ADDRESS + this.#offset + place;
   }
 
@@ -251,22 +260,21 @@ class Encoder {
     const place = this.#end;
     this.#end = (place + length + 7) & ~7;
     if (this.#end > this.#bytes.byteLength) {
-      const grown = Buffer.alloc(Math.max(this.#end, this.#bytes.byteLength * 2));
+      const memory = new ArrayBuffer(Math.max(this.#end, this.#bytes.byteLength * 2));
+      const grown = Buffer.from(memory);
       this.#bytes.copy(grown);
       this.#bytes = grown;
+      this.#halves = new Int32Array(memory);
     }
     return place;
   }
-}
 
-/** Writes 64 bits; plain numbers, of which there are hundreds in a plan, without a detour by way of BigInt. */
-function writeWord(bytes: Buffer, word: number | bigint, offset: number): void {
-  if (typeof word === "bigint") {
-    bytes.writeBigInt64LE(BigInt.asIntN(64, word), offset);
-    return;
+  /** Writes 64 bits; plain numbers, of which there are hundreds in a plan, without a detour by way of BigInt. */
+  #writeWord(word: number | bigint, offset: number): void {
+    const isBig = typeof word === "bigint";
+    this.#halves[offset / 4] = isBig ? Number(BigInt.asIntN(32, word)) : word | 0;
+    this.#halves[offset / 4 + 1] = isBig ? Number(BigInt.asIntN(64, word) >> 32n) : Math.floor(word / 2 ** 32) | 0;
   }
-  bytes.writeInt32LE(word | 0, offset);
-  bytes.writeInt32LE(Math.floor(word / 2 ** 32) | 0, offset + 4);
 }
 
 function stepOffset(number: number): number {

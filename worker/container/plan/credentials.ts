@@ -41,12 +41,15 @@ export const BUILD_CAPABILITIES: readonly Capability[] = [
   "CAP_SYS_CHROOT",
 ];
 
+const capabilities = Object.entries(CAP);
+const DROP = flags(PR, "PR_CAPBSET_DROP");
+
 /** Nothing executed from here on gains another capability, whatever the file says (capabilities(7), bounding set). */
 export function boundCapabilities(steps: Step[], kept: readonly Capability[]): void {
   const step = writeSteps(steps, "init", "capabilities");
-  for (const [text, value] of Object.entries(CAP)) {
+  for (const [text, value] of capabilities) {
     if (kept.some((capability) => capability === text)) continue;
-    step.mayFail("prctl", flags(PR, "PR_CAPBSET_DROP"), { kind: "constant", value, text }, 0, 0, 0);
+    step.mayFail("prctl", DROP, { kind: "constant", value, text }, 0, 0, 0);
   }
   step("prctl", flags(PR, "PR_SET_NO_NEW_PRIVS"), 1, 0, 0, 0);
 }
