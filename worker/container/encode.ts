@@ -59,6 +59,23 @@ export function encodeRest(begun: readonly BegunPart[], steps: readonly Step[]):
   ).encode();
 }
 
+/** What steps were encoded to that are likely to come again. */
+const encodedBefore = new WeakMap<readonly Step[], EncodedSteps>();
+
+/**
+ * As {@link encodeRest}, for steps that come again: where they come to the same place, it is done. They may use nothing of
+ * the parts before.
+ */
+export function encodeAgain(begun: readonly BegunPart[], steps: readonly Step[]): EncodedSteps {
+  const end = begun.at(-1)?.end ?? 0;
+  const known = encodedBefore.get(steps);
+  if (known?.offset === stepOffset(numberBehind(end))) return known;
+  const encoded = encodeRest([{ end, numbers: new Map() }], steps);
+  if (encoded.inherited.length > 0) throw new RangeError("steps that come again name descriptors, which do not");
+  encodedBefore.set(steps, encoded);
+  return encoded;
+}
+
 class Encoder {
   readonly #begun: readonly BegunPart[];
   readonly #steps: readonly Step[];

@@ -1,15 +1,15 @@
 /** Takes the place of worker/container/plan/plan.ts: the same plan, weakened. */
 import {
+  type Command,
+  planCommand as commandWhole,
   planPreparation as prepareWhole,
-  planRelease as releaseWhole,
   planSandbox as sandboxWhole,
   type Preparation,
-  type Release,
   type Sandbox,
 } from "../../../worker/container/plan/plan.ts";
 import { weaken, weakenRelease, weakenSandbox } from "./weakenings.ts";
 
-export { joinPlans } from "../../../worker/container/plan/plan.ts";
+export { joinPlans, planRelease } from "../../../worker/container/plan/plan.ts";
 
 /** What is turned off, as JSON. */
 const names = JSON.parse(process.env["WEAKENINGS"] ?? "[]") as readonly string[];
@@ -24,7 +24,7 @@ export function planPreparation(...[shape, slot, host, sandbox]: Parameters<type
   return { ...preparation, steps: weaken(names, preparation.steps, slot) };
 }
 
-export function planRelease(...facts: Parameters<typeof releaseWhole>): Release {
-  const release = releaseWhole(...facts);
-  return { ...release, steps: weakenRelease(names, release.steps) };
+export function planCommand(...[spec]: Parameters<typeof commandWhole>): Command {
+  const command = commandWhole(spec);
+  return { ...command, steps: weakenRelease(names, command.steps) };
 }

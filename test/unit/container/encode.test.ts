@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  encodeAgain,
   encodeRest,
   encodeSteps,
   type EncodedSteps,
@@ -112,6 +113,21 @@ describe("the encoding of a plan", () => {
     const [, preparation, release] = parts;
     expect(preparation?.bytes.readUInt32LE(0)).toBe(systemCalls.setns);
     expect(release?.bytes.readUInt32LE(0)).toBe(systemCalls.close);
+  });
+
+  it("encodes what comes again once for each place, and without anything of the parts before", () => {
+    const [begun, longer] = [encodeSteps([]), encodeSteps(samplePlan().sandbox.steps)];
+    const steps: Step[] = [];
+    const earlier = writeSteps(steps, "init", "exec")("close", 3);
+    const encoded = encodeAgain([begun], steps);
+    expect(encodeAgain([begun], steps)).toBe(encoded);
+    expect(encodeAgain([longer], steps)).toEqual(encodeRest([longer], steps));
+    const later: Step[] = [];
+    writeSteps(later, "init", "exec")("close", resultOf(earlier));
+    expect(() => encodeAgain([encodeSteps(steps)], later)).toThrow("is not a step of the launcher");
+    const inheriting: Step[] = [];
+    writeSteps(inheriting, "init", "exec")("close", { kind: "held", descriptor: 9, text: "late" });
+    expect(() => encodeAgain([begun], inheriting)).toThrow("name descriptors");
   });
 
   it("numbers what whoever waits receives from the first descriptor on that is free then", () => {

@@ -17,8 +17,11 @@ export function forkPayload(steps: Step[]): Step {
 /** File mode creation mask of the program, as a login gives it. */
 const UMASK = 0o022;
 
+/** The limits that are a single process'. */
+export type ProcessLimits = Pick<ContainerLimits, "openFiles" | "stackBytes" | "fileBytes">;
+
 /** Resource limits of a single process; those of the container as a whole are its cgroup's. */
-export function limitResources(steps: Step[], limits: ContainerLimits): void {
+export function limitResources(steps: Step[], limits: ProcessLimits): void {
   const step = writeSteps(steps, "payload", "limits");
   limit(step, "RLIMIT_NOFILE", limits.openFiles);
   limit(step, "RLIMIT_STACK", limits.stackBytes);
@@ -51,7 +54,10 @@ export function becomeUser(steps: Step[], user: ContainerSpec["user"], capabilit
 }
 
 /** The payload becomes the command. A failure in here is the command's (not found, not executable), not ours. */
-export function executeCommand(steps: Step[], spec: ContainerSpec): void {
+export function executeCommand(
+  steps: Step[],
+  spec: Pick<ContainerSpec, "command" | "environment" | "workingDirectory">,
+): void {
   const step = writeSteps(steps, "payload", "exec");
   const vector: Argument = { kind: "strings", list: spec.command };
   const environment: Argument = {

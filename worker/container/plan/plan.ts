@@ -13,7 +13,14 @@ import { attachDevices } from "./devices.ts";
 import type { HostFacts, SandboxFacts, SlotFacts } from "./facts.ts";
 import { writeFiles } from "./files.ts";
 import { armDeathSignal, dieWithWorker, enterNamespaces, leaveLauncher, nameHost } from "./namespaces.ts";
-import { becomeUser, executeCommand, forbidCoreDumps, forkPayload, limitResources } from "./payload.ts";
+import {
+  becomeUser,
+  executeCommand,
+  forbidCoreDumps,
+  forkPayload,
+  limitResources,
+  type ProcessLimits,
+} from "./payload.ts";
 import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
 import { mountProc } from "./proc.ts";
@@ -50,12 +57,27 @@ export interface Preparation {
   readonly rooms: Pick<PreparationRooms, "joined">;
 }
 
-/** What happens from then on. */
-export interface Release {
+/** What of a spec its processes are made from; jobs of one kind differ in other things: files, streams, outputs. */
+export interface CommandSpec extends Pick<
+  ContainerSpec,
+  "command" | "environment" | "workingDirectory" | "user" | "build"
+> {
+  readonly limits: ProcessLimits;
+}
+
+/** What init and the payload do from then on. */
+export interface Command {
   readonly steps: readonly Step[];
+  readonly rooms: Omit<PreparationRooms, "joined"> & EndingRooms;
+}
+
+/** What happens from then on. */
+export interface Release extends Command {
+  /** The slot's, and then the command's. */
+  readonly steps: readonly Step[];
+  readonly command: Command;
   /** Where the job's files are, whatever a program puts in its place; undefined where there is nothing to write to. */
   readonly workingDirectory: DescriptorArgument | undefined;
-  readonly rooms: Omit<PreparationRooms, "joined"> & EndingRooms;
 }
 
 /** Everything that happens for one container. */
@@ -75,7 +97,7 @@ export interface Plan extends Preparation, Release {
  */
 export function planContainer(spec: ContainerSpec, slot: SandboxFacts & SlotFacts, host: HostFacts): Plan {
   const preparation = planPreparation(spec, slot, host, planSandbox(slot));
-  return joinPlans(preparation, planRelease(spec, slot, preparation));
+  return joinPlans(preparation, planRelease(spec, slot, preparation, planCommand(spec)));
 }
 
 /** A sandbox, its preparation, and what it was released for, as one. */
@@ -145,9 +167,16 @@ export function planRelease(
   spec: ContainerSpec,
   slot: Pick<SlotFacts, "idBase">,
   { mounts }: Pick<Preparation, "mounts">,
+  command: Command,
 ): Release {
+  const files: Step[] = [];
+  const workingDirectory = writeFiles(files, spec, slot, mounts);
+  return { steps: [...files, ...command.steps], command, workingDirectory, rooms: command.rooms };
+}
+
+/** The part of that which is the same for every job with this command. */
+export function planCommand(spec: CommandSpec): Command {
   const steps: Step[] = [];
-  const workingDirectory = writeFiles(steps, spec, slot, mounts);
 
   // init.
   closeReleaseSocket(steps);
@@ -162,7 +191,7 @@ export function planRelease(
   // init again: it goes on where it made the payload.
   forgetPrivileges(steps);
   const ending = awaitPayload(steps, payload);
-  return { steps, workingDirectory, rooms: { ...preparation, ...ending } };
+  return { steps, rooms: { ...preparation, ...ending } };
 }
 
 /** What root inside keeps. */

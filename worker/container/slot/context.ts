@@ -13,6 +13,7 @@ import type { ContainerShape } from "../plan/shape.ts";
 import type { Step } from "../plan/step.ts";
 import type { UnionMount } from "../plan/union-mount.ts";
 import type { ContainerSpec, Layer, SetupFailure } from "../spec.ts";
+import { Commands } from "./commands.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
 import { isMemoryShort } from "./machine-memory.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
@@ -68,6 +69,7 @@ export class SlotContext implements Disposable {
   readonly hostNetwork: HeldDescriptor;
   readonly networks: Networks;
   readonly sandboxes: Sandboxes;
+  readonly commands = new Commands();
   readonly #resources = new DisposableStack();
   readonly #layers: MountedLayers;
   readonly #merged: MergedLayers;

@@ -46,7 +46,7 @@ export function execute(
   if (stdin === undefined && spec.stdin.byteLength > 0) {
     stdin = resources.adopt(openSealedFile("stdin", spec.stdin), closeSync);
   }
-  prepared.release(release.steps, stdin, given.stdout);
+  prepared.release(release.command.steps, stdin, given.stdout);
   tracePhase("release");
   const init = prepared.awaitInit();
   if (!(init instanceof ChildProcess)) return init;

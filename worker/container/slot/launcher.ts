@@ -2,7 +2,15 @@ import { closeSync, readSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openMemoryFile } from "../../linux/memory-file.ts";
 import { spawn } from "../../linux/spawn.ts";
-import { encodeRest, encodeSteps, type EncodedSteps, readClock, readFailure, readResult } from "../encode.ts";
+import {
+  encodeAgain,
+  encodeRest,
+  encodeSteps,
+  type EncodedSteps,
+  readClock,
+  readFailure,
+  readResult,
+} from "../encode.ts";
 import type { SlotSteps } from "../interpret.ts";
 import type { Argument, DescriptorArgument, Step } from "../plan/step.ts";
 
@@ -54,6 +62,11 @@ export class Launch implements Disposable {
     const encoded = encodeRest(this.#parts, steps);
     this.#add(encoded);
     return encoded.inherited;
+  }
+
+  /** Lays down what the plan ends with; steps that come again are encoded once. */
+  addCommand(steps: readonly Step[]): void {
+    this.#add(encodeAgain(this.#parts, steps));
   }
 
   /** What has come of the plan so far. */

@@ -35,7 +35,7 @@ export function runContainer(context: SlotContext, spec: ContainerSpec, mainThre
     const { preparation, slotSteps, cgroup } = prepared;
     cgroup.limit(spec.limits);
     tracePhase("limits");
-    const release = planRelease(spec, context, preparation);
+    const release = planRelease(spec, context, preparation, context.commands.get(spec));
     const failure = slotSteps.execute(release.steps);
     if (failure !== undefined) return setupFailure(joinPlans(preparation, release).steps, failure);
     tracePhase("files");

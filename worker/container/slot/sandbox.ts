@@ -95,8 +95,7 @@ export class Sandbox implements Disposable {
 
   /** Lets init go on with the last steps, and gives it the program's stdin, stdout and stderr. */
   release(steps: readonly Step[], streams: readonly [number, number, number]): void {
-    const needed = this.#launch.addSteps(steps);
-    if (needed.length > 0) throw new RangeError("what is released gets the program's streams, and nothing more");
+    this.#launch.addCommand(steps);
     this.#send(streams);
   }
 
