@@ -180,6 +180,7 @@ while True:
     memory = libc.shmat(libc.shmget(0, 1 << 22, 0o600), None, 0)
     ctypes.memset(memory, 1, 1 << 22)
     libc.shmdt(ctypes.c_void_p(memory))`,
+    limits: { memoryBytes: 64 * MiB },
     outcomes: ["memory_limit"],
   },
   "writes to files that it has deleted": {
