@@ -1,5 +1,5 @@
 /** What two jobs can tell each other, at once and one after the other: nothing. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PATIENCE, Target } from "./target.ts";
 
@@ -89,6 +89,24 @@ describe("two jobs at once", () => {
     await expect.poll(isReady, PATIENCE).toBe(true);
     expect(await target.output({ ...python(find), rootfs })).toBe("");
     expect(isReady()).toBe(true);
+    await target.cancel(staying);
+    await target.finished(staying);
+  });
+
+  test("are not shown each other's locks, of which those of open files are nobody's in the kernel's list", async () => {
+    const start = 271_828_182;
+    const lock = `
+import fcntl, os, struct, time
+F_OFD_SETLK = 37
+# struct flock: l_type, l_whence, l_start, l_len, l_pid.
+fcntl.fcntl(os.open("locked", os.O_RDWR | os.O_CREAT), F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, 0, ${start}, 1, 0))
+open("/tmp/ready", "w").close()
+time.sleep(100)`;
+    const staying = await target.post(python(lock, { wallTimeMs: 300_000 }));
+    // The machine is shown it.
+    await expect.poll(() => readFileSync("/proc/locks", "utf8"), PATIENCE).toContain(` ${start} `);
+    expect(await target.output(python("print(open('/proc/locks').read())"))).toBe("\n");
+    expect(readFileSync("/proc/locks", "utf8")).toContain(` ${start} `);
     await target.cancel(staying);
     await target.finished(staying);
   });

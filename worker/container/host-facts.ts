@@ -1,7 +1,10 @@
 import { lstatSync, type Stats } from "node:fs";
 import type { HostFacts } from "./plan/facts.ts";
 
-/** Of Docker's and the OCI examples' `maskedPaths`, those under /proc; which exist depends on the kernel's configuration. */
+/**
+ * Of Docker's and the OCI examples' `maskedPaths`, those under /proc; which exist depends on the kernel's configuration. And
+ * `locks`: those of open files (F_OFD_SETLK) are shown to everybody, with numbers by which jobs could talk to each other.
+ */
 const MASKED = [
   "acpi",
   "asound",
@@ -10,6 +13,7 @@ const MASKED = [
   "kcore",
   "keys",
   "latency_stats",
+  "locks",
   "sched_debug",
   "scsi",
   "timer_list",
