@@ -19,15 +19,7 @@ export const weakenings = {
   no_new_privs: without(({ arguments: [operation] }) => nameOf(operation) === "PR_SET_NO_NEW_PRIVS"),
   "nosuid on mounts": withoutAttribute(MOUNT_ATTR.MOUNT_ATTR_NOSUID, MS.MS_NOSUID),
   "nodev on mounts": withoutAttribute(MOUNT_ATTR.MOUNT_ATTR_NODEV, MS.MS_NODEV),
-  "read-only and masked /proc": (steps, slot) => {
-    // The masks are what is mounted over it.
-    const kept = without(({ purpose, call, arguments: [first] }) => {
-      const isOfMask =
-        call === "open_tree" || (call === "openat" && typeof first === "object") || isMoveOfMask(call, first);
-      return purpose === "proc" && isOfMask;
-    })(steps, slot);
-    return change(kept, ({ purpose, call }) => purpose === "proc" && call === "fsmount", MOUNT_ATTR.MOUNT_ATTR_RDONLY);
-  },
+  "read-only and masked /proc": unchanged,
   "the detaching of the old root": without(({ purpose, call }) => purpose === "pivot_root" && call === "umount2"),
   "the network namespace": (steps, slot) => {
     const added: Step[] = [];
@@ -39,10 +31,22 @@ export const weakenings = {
   "the IPC namespace": unchanged,
 } as const satisfies Record<string, Weakening>;
 
-/** Those of what every container begins with, by the namespace that it has not got. */
-const missingNamespaces: Partial<Record<WeakeningName, number>> = {
-  "the process namespace": CLONE.CLONE_NEWPID,
-  "the IPC namespace": CLONE.CLONE_NEWIPC,
+/** What they change of what every container begins with. */
+const sandboxWeakenings: Partial<Record<WeakeningName, (steps: readonly Step[]) => readonly Step[]>> = {
+  "the process namespace": (steps) => leaveOutNamespace(steps, CLONE.CLONE_NEWPID),
+  "the IPC namespace": (steps) => leaveOutNamespace(steps, CLONE.CLONE_NEWIPC),
+  "nosuid on mounts": (steps) => change(steps, ({ call }) => call === "fsmount", MOUNT_ATTR.MOUNT_ATTR_NOSUID),
+  "nodev on mounts": (steps) => change(steps, ({ call }) => call === "fsmount", MOUNT_ATTR.MOUNT_ATTR_NODEV),
+  "read-only and masked /proc": (steps) => {
+    // The masks are what is mounted over it.
+    const kept = steps.filter(({ purpose, call, arguments: [first] }) => {
+      const isOfMask =
+        call === "open_tree" || (call === "openat" && typeof first === "object") || isMoveOfMask(call, first);
+      return purpose !== "proc" || !isOfMask;
+    });
+    if (kept.length === steps.length) throw noSuchStep();
+    return change(kept, ({ purpose, call }) => purpose === "proc" && call === "fsmount", MOUNT_ATTR.MOUNT_ATTR_RDONLY);
+  },
 };
 
 /** What of a container can be turned off. */
@@ -55,11 +59,10 @@ export function weakenRelease(names: readonly string[], steps: readonly Step[]):
 
 /** Turns off what is named of a sandbox. */
 export function weakenSandbox(names: readonly string[], steps: readonly Step[]): readonly Step[] {
-  for (const name of names) {
-    const flag = isWeakening(name) ? missingNamespaces[name] : undefined;
-    if (flag !== undefined) leaveOutNamespace(steps, flag);
-  }
-  return steps;
+  return names.reduce(
+    (weakened, name) => (isWeakening(name) ? sandboxWeakenings[name]?.(weakened) : undefined) ?? weakened,
+    steps,
+  );
 }
 
 /** Turns off all that is named of a preparation, one after the other. @throws {RangeError} for a name that there is not */
@@ -108,13 +111,14 @@ function unchanged(steps: readonly Step[]): Step[] {
   return [...steps];
 }
 
-function leaveOutNamespace(steps: readonly Step[], flag: number): void {
+function leaveOutNamespace(steps: readonly Step[], flag: number): readonly Step[] {
   const clone = steps.find(({ call, actor }) => call === "clone3" && actor === "launcher");
   const [structure, ...others] = clone?.arguments ?? [];
   if (clone === undefined || typeof structure !== "object" || structure.kind !== "words") throw noSuchStep();
   const [first, ...rest] = structure.words;
   if (typeof first !== "bigint") throw noSuchStep();
   exchangeArguments(clone, [words(structure.text, first & ~BigInt(flag), ...rest), ...others]);
+  return steps;
 }
 
 /** Clears a bit of the constants among the arguments of some steps. */

@@ -248,11 +248,11 @@ describe("the plan of a container", () => {
     expect(() => samplePlan({ network: { kind: "host" } })).toThrow("for image builds only");
   });
 
-  it("joins the network of other containers before anything is mounted, and only there", () => {
+  it("joins the network of other containers before its root is attached, and only there", () => {
     const plan = samplePlan({ network: { kind: "join", descriptor: 60 } });
     const [join] = stepsOf(plan, "init", "network");
     expect(join?.arguments[0]).toMatchObject({ kind: "held", descriptor: 60 });
-    const mounted = plan.steps.findIndex(({ actor, call }) => actor === "init" && call === "move_mount");
+    const mounted = plan.steps.findIndex(({ purpose }) => purpose === "pivot_root");
     expect(mounted).toBeGreaterThan(plan.steps.findIndex((step) => step === join));
     const [own, ...rest] = stepsOf(samplePlan({ network: { kind: "none" } }), "init", "network");
     expect([own?.arguments[0], rest]).toEqual([sampleSlot.network, []]);

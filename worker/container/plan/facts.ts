@@ -30,6 +30,8 @@ export interface MountedLayer {
 
 /** What a slot has for a sandbox (`Sandbox` of plan.ts). */
 export interface SandboxFacts {
+  /** See {@link SlotFacts}. */
+  readonly staging: string;
   /** The container's cgroup. */
   readonly cgroup: CgroupEntry;
   /** The container's end of the socket by which it is released. */
@@ -50,7 +52,7 @@ export interface SlotFacts {
   readonly worker: HeldDescriptor;
   /**
    * A directory, in the slot's own mount namespace, with the mount
-   * points `root` and `scratch`, the containers' `dev`, an empty directory `empty` and an empty file `nothing`.
+   * points `root`, `scratch` and `proc`, the containers' `dev`, an empty directory `empty` and an empty file `nothing`.
    */
   readonly staging: string;
   /** Topmost first. */

@@ -23,7 +23,7 @@ import {
 } from "./payload.ts";
 import { joinNetwork, mountResolverConfiguration } from "./network.ts";
 import { attachRoot, pivotRoot } from "./pivot-root.ts";
-import { mountProc } from "./proc.ts";
+import { attachProc, mountProc } from "./proc.ts";
 import { awaitPayload, type EndingRooms } from "./reaping.ts";
 import type { ContainerShape } from "./shape.ts";
 import type { DescriptorArgument, Step } from "./step.ts";
@@ -33,8 +33,8 @@ import { attachVolumes, openVolumes, type Volume } from "./volumes.ts";
 import { awaitPreparation, awaitRelease, closeDescriptors, closeReleaseSocket, keepReleaseSocket } from "./waiting.ts";
 
 /**
- * What every container begins with, whatever it is for: namespaces, a cgroup, and an init in them that waits for the rest
- * of its plan.
+ * What every container begins with, whatever it is for: namespaces, a cgroup, /proc, and an init in them that waits for
+ * the rest of its plan.
  */
 export interface Sandbox {
   readonly steps: readonly Step[];
@@ -96,7 +96,7 @@ export interface Plan extends Preparation, Release {
  * @param host what was found out about the machine at start
  */
 export function planContainer(spec: ContainerSpec, slot: SandboxFacts & SlotFacts, host: HostFacts): Plan {
-  const preparation = planPreparation(spec, slot, host, planSandbox(slot));
+  const preparation = planPreparation(spec, slot, host, planSandbox(slot, host));
   return joinPlans(preparation, planRelease(spec, slot, preparation, planCommand(spec)));
 }
 
@@ -111,13 +111,14 @@ export function joinPlans(preparation: Preparation, release: Release): Plan {
 }
 
 /** The part of a plan that any container has. */
-export function planSandbox(slot: SandboxFacts): Sandbox {
+export function planSandbox(slot: SandboxFacts, host: HostFacts): Sandbox {
   const steps: Step[] = [];
   const init = enterNamespaces(steps, slot);
   armDeathSignal(steps);
   joinCgroup(steps, slot);
   const rooms = beginAccounting(steps);
   nameHost(steps);
+  mountProc(steps, slot, host);
   keepReleaseSocket(steps, slot);
   awaitPreparation(steps);
 
@@ -144,7 +145,7 @@ export function planPreparation(
   joinNetwork(steps, shape, slot);
   const root = resultOf(mounts.shown);
   attachRoot(steps, slot, mounts);
-  mountProc(steps, root, slot, host);
+  attachProc(steps, root, slot);
   attachDevices(steps, root, slot);
   attachTemporary(steps, root, temporary);
   attachVolumes(steps, root, volumes);

@@ -94,7 +94,8 @@ export class SlotContext implements Disposable {
     this.networks = this.#resources.use(new Networks(this.hostNetwork));
     this.worker = this.#hold(openProcess(process.pid), "worker");
     const nothing = this.#resources.adopt(openSync("/dev/null", "r+"), closeSync);
-    this.sandboxes = this.#resources.use(new Sandboxes(options.cgroups, containerPrefix(options.index), nothing));
+    const place = { staging: this.staging, host: options.host, nothing };
+    this.sandboxes = this.#resources.use(new Sandboxes(options.cgroups, containerPrefix(options.index), place));
   }
 
   /** What a plan has to know of this slot, for a container with these layers. */
@@ -220,7 +221,7 @@ export class SlotContext implements Disposable {
     const [none, root, staging, tmpfs] = [cString("none"), cString("/"), cString(this.staging), cString("tmpfs")];
     mustCall("mount", none, root, 0, MS.MS_REC | MS.MS_PRIVATE, 0);
     mustCall("mount", tmpfs, staging, tmpfs, MS.MS_NOSUID | MS.MS_NODEV, 0);
-    for (const name of ["root", "scratch", "dev", "layers", "kept"])
+    for (const name of ["root", "scratch", "dev", "proc", "layers", "kept"])
       mkdirSync(join(this.staging, name), { mode: 0o755 });
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
     writeFileSync(join(this.staging, "nothing"), "", { mode: 0o444 });

@@ -6,11 +6,20 @@ import { cString, systemCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
 import { ChildProcess, reap } from "../../linux/process.ts";
 import { SlotSteps, type StepFailure } from "../interpret.ts";
-import type { HeldDescriptor } from "../plan/facts.ts";
+import type { HeldDescriptor, HostFacts } from "../plan/facts.ts";
 import { planSandbox, type Sandbox as SandboxPlan } from "../plan/plan.ts";
 import type { Step } from "../plan/step.ts";
 import { type Inspection, Launch } from "./launcher.ts";
 import { SocketWatch } from "./socket-watch.ts";
+
+/** Where sandboxes are made. */
+export interface SandboxPlace {
+  /** See `SlotFacts`. */
+  readonly staging: string;
+  readonly host: HostFacts;
+  /** A descriptor that leads nowhere. */
+  readonly nothing: number;
+}
 
 /** A sandbox of which there is no init. */
 export type LaunchFailure = { readonly kind: "not launched" } & StepFailure;
@@ -48,10 +57,9 @@ export class Sandbox implements Disposable {
   /**
    * Makes one, without waiting until it is made.
    * @param made its cgroup, which is the sandbox's from here on
-   * @param nothing a descriptor that leads nowhere
    * @throws {SystemCallError}
    */
-  static make(made: Cgroup, nothing: number): Sandbox {
+  static make(made: Cgroup, { staging, host, nothing }: SandboxPlace): Sandbox {
     using resources = new DisposableStack();
     const cgroup = resources.use(made);
     const sockets = openSocketPair();
@@ -63,7 +71,7 @@ export class Sandbox implements Disposable {
       descriptor: far.adopt(sockets.far, closeSync),
       text: "socket of the slot",
     };
-    const plan = planSandbox({ cgroup: cgroup.entry, releaseSocket });
+    const plan = planSandbox({ staging, cgroup: cgroup.entry, releaseSocket }, host);
     using slotSteps = new SlotSteps();
     const failure = slotSteps.execute(plan.steps);
     if (failure !== undefined) throw new SystemCallError(failure.step.call, failure.errno);

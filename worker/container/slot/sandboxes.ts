@@ -1,9 +1,9 @@
 import type { CgroupHierarchy, CgroupLimits } from "../../cgroup/cgroup.ts";
 import { SystemCallError } from "../../linux/errno.ts";
-import { Sandbox } from "./sandbox.ts";
+import { Sandbox, type SandboxPlace } from "./sandbox.ts";
 
 /**
- * The sandboxes of a slot's containers. One is ready before a job comes, whatever the job will be: it takes 0.7 ms until
+ * The sandboxes of a slot's containers. One is ready before a job comes, whatever the job will be: it takes 0.8 ms until
  * there is one, and nothing of that depends on the job but the limits of its cgroup. Those are what they were for the last
  * one, and written again where the next one has others. It takes about 0.15 MB of the kernel's memory while it waits.
  *
@@ -12,19 +12,16 @@ import { Sandbox } from "./sandbox.ts";
 export class Sandboxes implements Disposable {
   readonly #cgroups: CgroupHierarchy;
   readonly #prefix: string;
-  readonly #nothing: number;
+  readonly #place: SandboxPlace;
   #limits: CgroupLimits | undefined;
   #spare: Sandbox | undefined;
   #count = 0;
 
-  /**
-   * @param prefix what the names of their cgroups begin with; a number follows
-   * @param nothing a descriptor that leads nowhere
-   */
-  constructor(cgroups: CgroupHierarchy, prefix: string, nothing: number) {
+  /** @param prefix what the names of their cgroups begin with; a number follows */
+  constructor(cgroups: CgroupHierarchy, prefix: string, place: SandboxPlace) {
     this.#cgroups = cgroups;
     this.#prefix = prefix;
-    this.#nothing = nothing;
+    this.#place = place;
   }
 
   /** Says what limits the next ones will probably have. */
@@ -64,6 +61,6 @@ export class Sandboxes implements Disposable {
   }
 
   #make(limits?: CgroupLimits): Sandbox {
-    return Sandbox.make(this.#cgroups.create(`${this.#prefix}${++this.#count}`, limits), this.#nothing);
+    return Sandbox.make(this.#cgroups.create(`${this.#prefix}${++this.#count}`, limits), this.#place);
   }
 }
