@@ -127,11 +127,12 @@ export class Blobs implements Disposable {
     const remove = storage.remove?.bind(storage);
     await clearSpool(storage.spoolDirectory, new Date(Date.now() - SPOOL_MS));
     if (remove === undefined || !(await this.#ledger.beginSweep(SWEEP_LOCK_MS))) return;
-    const end = Date.now() + SWEEP_MS;
+    // By a clock that does not jump: beyond its lock another one sweeps, too.
+    const end = performance.now() + SWEEP_MS;
     try {
       await this.#ledger.expire();
       for (const digest of await this.#ledger.doomed()) {
-        if (Date.now() > end) return;
+        if (performance.now() > end) return;
         if (!(await this.#ledger.claim(digest))) continue;
         await withStorage(() => remove(digest));
         await this.#ledger.forget(digest);
@@ -192,7 +193,7 @@ export class Blobs implements Disposable {
   }
 
   async #hold({ digest, bytes }: SpooledFile, holder: Holder): Promise<Extract<Hold, { expiresAt: number }>> {
-    for (const deadline = Date.now() + REMOVAL_MS; Date.now() < deadline; await delay(REMOVAL_PAUSE_MS)) {
+    for (const deadline = performance.now() + REMOVAL_MS; performance.now() < deadline; await delay(REMOVAL_PAUSE_MS)) {
       const hold = await this.#ledger.hold(digest, bytes, holder);
       if (hold.status === "quota") throw new LongshoreError("blob_quota_exceeded");
       if (hold.status !== "removing") return hold;

@@ -9,6 +9,7 @@ export const systemCalls = {
   mmap: 9,
   ioctl: 16,
   pread64: 17,
+  pwrite64: 18,
   socket: 41,
   sendmsg: 46,
   recvmsg: 47,

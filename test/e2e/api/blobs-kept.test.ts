@@ -4,7 +4,8 @@ import { utimes, writeFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { RunningApi } from "../../support/api.ts";
 import { startRedis, type RedisServer } from "../../support/redis.ts";
 import { as, BlobBench, digestOf, keys, MiB, put, sha256, streamOf } from "./blob-bench.ts";
@@ -29,6 +30,25 @@ test.each([
   expect([response.statusCode, await json(response)]).toMatchObject([413, { error: { code } }]);
   expect(bench.stored()).toEqual({ blobs: [], spooled: [] });
   sending.destroy();
+});
+
+test("a blob that is being removed without end is refused in time, also when the clock is put back", async () => {
+  await using running = await bench.api();
+  const bytes = randomBytes(1000);
+  await running.api.redis.sadd("{longshore}:blobs:removing", sha256(bytes));
+  const now = Date.now.bind(Date);
+  let back = 0;
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => now() - back);
+  try {
+    const putting = put(running, bytes);
+    // In the middle of the ten seconds for which it waits.
+    await delay(2000);
+    back = 3_600_000;
+    const { status, body } = await putting;
+    expect([status, body.error?.code]).toEqual([503, "blobs_unavailable"]);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 describe("a blob is too large", () => {

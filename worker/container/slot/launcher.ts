@@ -1,6 +1,7 @@
-import { closeSync, readSync, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openMemoryFile } from "../../linux/memory-file.ts";
+import { mustCall } from "../../linux/libc.ts";
 import { spawn } from "../../linux/spawn.ts";
 import {
   encodeAgain,
@@ -71,8 +72,8 @@ export class Launch implements Disposable {
 
   /** What has come of the plan so far. */
   inspect(): Inspection {
-    const memory = Buffer.allocUnsafeSlow(Math.max(...this.#parts.map(({ end }) => end)));
-    readSync(this.#memoryFile, memory, 0, memory.byteLength, 0);
+    const memory = Buffer.allocUnsafeSlow(this.#parts.at(-1)?.end ?? 0);
+    mustCall("pread64", this.#memoryFile, memory, memory.byteLength, 0);
     return new Inspection(memory, this.#parts);
   }
 
@@ -82,7 +83,7 @@ export class Launch implements Disposable {
 
   #add({ bytes, offset, end, numbers, rooms }: EncodedSteps): void {
     this.#parts.push({ end, numbers, rooms });
-    writeSync(this.#memoryFile, bytes, 0, bytes.byteLength, offset);
+    mustCall("pwrite64", this.#memoryFile, bytes, bytes.byteLength, offset);
   }
 }
 
