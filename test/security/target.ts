@@ -16,11 +16,14 @@ import { containerCgroups } from "../support/worker-cgroups.ts";
 /** For how long, and how often, what happens after a job's end is looked for. */
 export const PATIENCE = { timeout: patiently(90_000), interval: 50 } as const;
 
-/** What containers could leave behind on the machine. */
+/**
+ * What containers could leave behind on the machine, without the numbers that are other ones each time. Each slot at rest
+ * has one cgroup, and one process in it, for the next of its containers.
+ */
 export interface Traces {
   /** Of containers. */
   readonly cgroups: readonly string[];
-  /** Children of the worker, zombies included: the first process of a container is one. */
+  /** Names of the worker's children, zombies included: the first process of a container is one. */
   readonly processes: readonly string[];
   /** In the mount namespaces of the test and of every thread of the worker. */
   readonly mounts: readonly string[];
@@ -35,18 +38,21 @@ export class Target implements AsyncDisposable {
   readonly #longshore: Longshore;
   readonly #dataDirectory: string;
   readonly #worker: { readonly id: string; readonly pid: number };
+  readonly #slots: number;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
     longshore: Longshore,
     dataDirectory: string,
     worker: { readonly id: string; readonly pid: number },
+    slots: number,
     resources: AsyncDisposableStack,
   ) {
     this.url = longshore.url;
     this.#longshore = longshore;
     this.#dataDirectory = dataDirectory;
     this.#worker = worker;
+    this.#slots = slots;
     this.#resources = resources;
   }
 
@@ -66,7 +72,7 @@ export class Target implements AsyncDisposable {
     const { id } = workerSchema.parse(workers[0]);
     const pid = childrenOf(longshore).get("worker");
     if (pid === undefined) throw new Error("npm start runs no worker");
-    return new Target(longshore, data.path, { id, pid }, resources.move());
+    return new Target(longshore, data.path, { id, pid }, slots, resources.move());
   }
 
   /** Ports of this machine's loopback that a program has no business with: Redis and the API. */
@@ -134,7 +140,8 @@ export class Target implements AsyncDisposable {
   async settledTraces(): Promise<Traces> {
     return await vi.waitFor(() => {
       const traces = this.traces();
-      if (traces.cgroups.length + traces.processes.length > 0) throw new Error("a container is still there");
+      const alive = [traces.processes.length, this.containerProcesses().length];
+      if (alive.some((count) => count !== this.#slots)) throw new Error(`not one process a slot: ${alive.join(", ")}`);
       return traces;
     }, PATIENCE);
   }
@@ -143,8 +150,8 @@ export class Target implements AsyncDisposable {
     const { pid, id } = this.#worker;
     const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
     return {
-      cgroups: containerCgroups(id),
-      processes: tasks.flatMap((task) => linesOf(`${task}/children`)),
+      cgroups: containerCgroups(id).map((path) => path.replace(/-\d+$/, "-N")),
+      processes: tasks.flatMap((task) => childrenOfTask(task)).flatMap((child) => linesOf(`/proc/${child}/comm`)),
       mounts: [process.pid, pid].flatMap((id) => mountsOf(id, this.#dataDirectory)),
       descriptors: readdirSync(`/proc/${pid}/fd`)
         .map((descriptor) => `/proc/${pid}/fd/${descriptor}`)
@@ -158,6 +165,11 @@ export class Target implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
   }
+}
+
+/** Ids of the processes that a thread has started: `1 2 3 `, see proc_tid_children(5). */
+function childrenOfTask(task: string): string[] {
+  return linesOf(`${task}/children`).flatMap((line) => line.trim().split(" "));
 }
 
 /** Lines of a file of the kernel's, none where what it tells about has gone. */
