@@ -8,7 +8,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { audit, type Audit } from "./audit.ts";
 import type { Target } from "./kinds/fault.ts";
 import { faultKinds } from "./kinds/index.ts";
-import { findLeftKeys, findLeftThings } from "./leftovers.ts";
+import { REDIS_JUMP_SECONDS } from "./kinds/resources.ts";
+import { countActive, findLeftKeys, findLeftThings } from "./leftovers.ts";
 import { Load } from "./load/load.ts";
 import type { Waits } from "./load/client.ts";
 import { ReportCounter } from "./load/reports.ts";
@@ -22,6 +23,9 @@ const CALM_MS = 3000;
 
 /** In which all jobs that were posted are to be finished when nothing breaks any more. */
 const SETTLE_MS = 180_000;
+
+/** After which a job of which nobody has told BullMQ that it is over has been found: its lock, and two looks for such jobs. */
+const ACTIVE_MS = 30_000 + REDIS_JUMP_SECONDS * 1000;
 
 /** As configured by default. */
 const ATTEMPTS = 3;
@@ -75,6 +79,10 @@ export async function runCampaign({ durationMs, seed, say, logs, signal }: Campa
   const patience = setTimeout(() => giveUp.abort(), SETTLE_MS);
   await load.settle();
   clearTimeout(patience);
+  // What a lost worker had is found by Redis' clock, which may have been ahead when it was locked.
+  await until("no job is active", ACTIVE_MS, async () => (await countActive(installation.redisUrl)) === 0).catch(
+    () => undefined,
+  );
   const { url, ledger, redisUrl, redis, api, workers } = installation;
   const audited = await audit(load, reports, { url, ledger, attempts: ATTEMPTS });
 

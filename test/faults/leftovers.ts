@@ -2,7 +2,7 @@
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { createKeys } from "../../shared/keys.ts";
+import { createKeys, QUEUE_NAME } from "../../shared/keys.ts";
 import type { FaultyInstallation } from "./machine/installation.ts";
 
 /**
@@ -13,6 +13,16 @@ const LASTING = /:jobs:(?:meta|events|id|pc)$|:workers$|:blobs:(?:secret|holds|c
 
 /** Directories of a worker's that are empty when no job runs. */
 const EMPTY = ["outputs/*", "staging", "inputs/staging", "builds/staging", "images/staging"];
+
+/** Jobs that BullMQ takes for being worked on. */
+export async function countActive(redisUrl: string): Promise<number> {
+  const redis = new Redis(redisUrl);
+  try {
+    return await redis.llen(`${createKeys("longshore").prefix}:${QUEUE_NAME}:active`);
+  } finally {
+    redis.disconnect();
+  }
+}
 
 /** Things that jobs left in Redis, by name. To be asked for when no worker is alive. */
 export async function findLeftKeys(redisUrl: string): Promise<string[]> {

@@ -2,11 +2,15 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type FaultKind } from "./fault.ts";
+import type { ProgramClock } from "../machine/clock.ts";
+import type { FaultyInstallation } from "../machine/installation.ts";
+import type { FaultKind, Target } from "./fault.ts";
 import { workerOf } from "./processes.ts";
 
 const MEBIBYTE = 1024 ** 2;
 const HOUR_SECONDS = 3600;
+/** By how much the clock of Redis jumps, at the most. */
+export const REDIS_JUMP_SECONDS = 60;
 const oneWorker = [["worker-1"], ["worker-2"]] as const;
 
 export const resourceFaults: readonly FaultKind[] = [
@@ -69,17 +73,30 @@ export const resourceFaults: readonly FaultKind[] = [
       };
     },
   },
-  {
-    name: "clock of a worker jumps",
-    targets: oneWorker,
+  clockJumps("clock of a worker jumps", oneWorker, (installation, target) => workerOf(installation, target).clock),
+  clockJumps("clock of the api jumps", [["api"]], ({ apiClock }) => apiClock),
+  // Results live by this clock: one that jumps farther than their time to live ends them. And locks: one that was set while
+  // it was ahead holds for as much longer, and so does a job that it was set for.
+  clockJumps("clock of redis jumps", [["redis"]], ({ redis }) => redis.clock, [5, REDIS_JUMP_SECONDS]),
+];
+
+function clockJumps(
+  name: string,
+  targets: FaultKind["targets"],
+  clockOf: (installation: FaultyInstallation, target: Target) => ProgramClock,
+  [least, most]: readonly [number, number] = [30, HOUR_SECONDS],
+): FaultKind {
+  return {
+    name,
+    targets,
     plan(random, target) {
-      const seconds = random.pick([-1, 1]) * random.whole(30, HOUR_SECONDS);
+      const seconds = random.pick([-1, 1]) * random.whole(least, most);
       const durationMs = random.whole(2000, 10_000);
       return {
         detail: `by ${seconds} s, and back after ${durationMs} ms`,
         durationMs,
         async happen(installation) {
-          const { clock } = workerOf(installation, target);
+          const clock = clockOf(installation, target);
           clock.shift(seconds);
           await delay(durationMs);
           clock.shift(0);
@@ -87,24 +104,5 @@ export const resourceFaults: readonly FaultKind[] = [
         },
       };
     },
-  },
-  {
-    name: "clock of redis jumps",
-    targets: [["redis"]],
-    plan(random) {
-      // Results live by this clock: one that jumps farther than their time to live ends them.
-      const seconds = random.pick([-1, 1]) * random.whole(5, 300);
-      const durationMs = random.whole(2000, 10_000);
-      return {
-        detail: `by ${seconds} s, and back after ${durationMs} ms`,
-        durationMs,
-        async happen({ redis }) {
-          redis.clock.shift(seconds);
-          await delay(durationMs);
-          redis.clock.shift(0);
-          return true;
-        },
-      };
-    },
-  },
-];
+  };
+}

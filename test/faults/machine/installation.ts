@@ -57,6 +57,7 @@ export class FaultyInstallation implements AsyncDisposable {
   /** Where memory is taken: a directory on a tmpfs. */
   readonly memory: MemoryFileSystem;
   readonly api: KeptProcess;
+  readonly apiClock: ProgramClock;
   readonly redis: { readonly process: KeptProcess; readonly cgroup: FaultCgroup; readonly clock: ProgramClock };
   readonly workers: readonly FaultyWorker[];
   readonly #resources: AsyncDisposableStack;
@@ -71,6 +72,7 @@ export class FaultyInstallation implements AsyncDisposable {
     this.disk = parts.disk;
     this.memory = parts.memory;
     this.api = parts.api;
+    this.apiClock = parts.apiClock;
     this.redis = parts.redis;
     this.workers = parts.workers;
     this.#resources = all;
@@ -118,11 +120,17 @@ export class FaultyInstallation implements AsyncDisposable {
       LONGSHORE_BLOBS: join(disk.path, "blobs"),
       LONGSHORE_VOLUMES: `${LEDGER}=${join(directory, LEDGER)}:rw`,
     };
+    const apiClock = clocks.make("api");
     const api = resources.use(
       new KeptProcess({
         name: "api",
         command: [process.execPath, join(ROOT, "services/api/main.ts")],
-        environment: { ...common, LONGSHORE_PORT: String(port), LONGSHORE_DATA: join(disk.path, "api") },
+        environment: {
+          ...common,
+          ...apiClock.environment,
+          LONGSHORE_PORT: String(port),
+          LONGSHORE_DATA: join(disk.path, "api"),
+        },
         log: join(logDirectory, "api.log"),
       }),
     );
@@ -148,7 +156,7 @@ export class FaultyInstallation implements AsyncDisposable {
       workers.push({ process: process_, cgroup, memoryBytes: WORKER_MEMORY_BYTES, clock, data, crashOrder });
     }
     await until("two workers take jobs", 60_000, async () => (await listWorkers(url)) === workers.length);
-    const parts = { directory, url, redisUrl, disk, memory, api, workers };
+    const parts = { directory, url, redisUrl, disk, memory, api, apiClock, workers };
     const redisParts = { process: redis, cgroup: redisOwn.cgroup, clock: redisOwn.clock };
     return new FaultyInstallation({ ...parts, redis: redisParts }, resources.move());
   }
