@@ -52,8 +52,9 @@ export function supervise(container: Supervised): EndedBy {
     collector,
   }));
 
-  const deadline = performance.now() + limits.wallTimeMs;
-  let nextLook = performance.now() + Math.min(LOOK_MS, limits.cpuTimeMs / limits.cpus);
+  const began = performance.now();
+  const deadline = began + limits.wallTimeMs;
+  let nextLook = began + Math.min(LOOK_MS, limits.cpuTimeMs / limits.cpus);
   let nextPost = Infinity;
   let endedBy: EndedBy;
   const end = (reason: EndedBy): void => {
@@ -74,10 +75,11 @@ export function supervise(container: Supervised): EndedBy {
       if (collector.take() === "end") poll.ignore(index);
       if (collector.truncated) end("output_limit");
     }
-    if (poll.hasInput(asked)) sockets.advance(performance.now());
+    const woken = performance.now();
+    if (poll.hasInput(asked)) sockets.advance(woken);
     else if (poll.isReady(asked)) sockets.end();
     if (poll.isReady(watched) && feed.answerWakeUp()) poll.ignore(watched);
-    nextPost = feed.advance(performance.now());
+    nextPost = feed.advance(woken);
     if (poll.isReady(init)) break;
     if (poll.isReady(canceled) && cancellation.answerWakeUp()) {
       poll.ignore(canceled);
@@ -85,8 +87,8 @@ export function supervise(container: Supervised): EndedBy {
     }
     if (endedBy !== undefined) continue;
 
-    if (performance.now() >= deadline) end("wall_limit");
-    else if (performance.now() >= nextLook) {
+    if (woken >= deadline) end("wall_limit");
+    else if (woken >= nextLook) {
       let left = limits.cpuTimeMs - cgroup.cpuTimeNs() / 1e6;
       // Looked for where it decides: it is a copy of the whole plan.
       if (left <= 0) left += container.preparationMs();
