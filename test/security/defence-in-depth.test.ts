@@ -10,7 +10,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TarFields } from "../support/tar.ts";
 import { fileOfImage, shipLayer } from "./shipped-layer.ts";
 import { ATTACK_NAMES, ATTACKS } from "./weakened/attacks.ts";
@@ -30,6 +30,48 @@ const GETS_THROUGH: Readonly<Record<WeakeningName, readonly string[]>> = {
   "the network namespace": ["connecting to the machine's servers"],
   "the process namespace": [],
   "the IPC namespace": [],
+};
+
+/** What fails when one thing is left, and does not when nothing is: what that holds by itself. */
+const HOLDS_ALONE: Readonly<Record<WeakeningName, readonly string[]>> = {
+  "the filter on system calls": [
+    "mounting",
+    "changing the root",
+    "reading the memory of the machine's processes",
+    "packet sockets",
+    "using keyrings",
+    "opening files by handle",
+  ],
+  "the user namespace": [
+    "reading root's files",
+    "writing the machine's files",
+    "setting the kernel's parameters",
+    "mounting",
+    "making a device",
+    "reading the memory of the machine's processes",
+    "signaling the machine's processes",
+    "raw sockets",
+    "packet sockets",
+    "opening files by handle",
+    "the machine's shared memory",
+  ],
+  "the dropping of capabilities": [
+    "mounting",
+    "changing the root",
+    "making a device",
+    "reading the memory of the machine's processes",
+    "raw sockets",
+    "packet sockets",
+    "opening files by handle",
+  ],
+  no_new_privs: ["a set-user-id program"],
+  "nosuid on mounts": ["a set-user-id program"],
+  "nodev on mounts": ["using a device that the image ships"],
+  "read-only and masked /proc": ["setting the kernel's parameters"],
+  "the detaching of the old root": [],
+  "the network namespace": ["connecting to the machine's servers"],
+  "the process namespace": ["reading the memory of the machine's processes", "signaling the machine's processes"],
+  "the IPC namespace": ["the machine's shared memory"],
 };
 
 const weakened = (name: string): string => join(import.meta.dirname, "weakened", name);
@@ -125,9 +167,21 @@ test.each(ClosedUnit.versions)(
   },
 );
 
+describe("of what gets through where everything is off,", () => {
+  let open: readonly string[];
+  beforeAll(async () => void (open = await getsThrough(names)));
+
+  test.for(names)("%s holds its part by itself", async (name) => {
+    const others = await getsThrough(names.filter((other) => other !== name));
+    expect(open.filter((attack) => !others.includes(attack))).toEqual(HOLDS_ALONE[name]);
+  });
+});
+
 test("SECURITY.md says the same", () => {
-  const table = readFileSync(join(import.meta.dirname, "../../SECURITY.md"), "utf8");
-  const rows = [...table.matchAll(/^\| (.+?) +\| (.+?) +\|$/gm)].map(([, ...cells]) => cells);
-  const expected = names.map((name) => [name, GETS_THROUGH[name].join(", ") || "nothing"]);
-  expect(rows).toEqual(expect.arrayContaining(expected));
+  const page = readFileSync(join(import.meta.dirname, "../../SECURITY.md"), "utf8");
+  const rows = [...page.matchAll(/^\| (.+?) +\| (.+?) +\|$/gm)].map(([, ...cells]) => cells);
+  const list = (attacks: readonly string[]): string => attacks.join(", ") || "nothing";
+  expect(rows).toEqual(expect.arrayContaining(names.map((name) => [name, list(GETS_THROUGH[name])])));
+  const items = page.split(/\n(?=- |\n)/).map((item) => item.replaceAll(/\s+/g, " "));
+  expect(items).toEqual(expect.arrayContaining(names.map((name) => `- ${name}: ${list(HOLDS_ALONE[name])}`)));
 });
