@@ -175,7 +175,11 @@ function sendJob(context: ApiContext, response: Response, job: Job, meaning: "ac
   if (context.closing.aborted) response.set("connection", "close");
   response.status(meaning === "shown" || isFinished(job) ? 200 : 202);
   // Not `json`, which asks its settings, and looks up and parses the type and its charset, for each answer.
-  response.setHeader("content-type", "application/json; charset=utf-8").end(JSON.stringify(job));
+  const text = JSON.stringify(job);
+  response.setHeader("content-type", "application/json; charset=utf-8");
+  // Node finds it out by itself, but not for HEAD.
+  response.setHeader("content-length", Buffer.byteLength(text));
+  response.end(text);
   traceStage("answered");
 }
 

@@ -104,6 +104,17 @@ describe("GET /v1/jobs/{id}", () => {
     expect((await api.fetch(`/v1/jobs/${id}?wait=0.05`)).status).toBe(202);
   });
 
+  test("is JSON in UTF-8 of a stated length, which HEAD tells without it", async () => {
+    const { id } = await api.accept(program);
+    const shown = await api.fetch(`/v1/jobs/${id}`);
+    const headers = ["content-type", "content-length"];
+    const told = headers.map((name) => shown.headers.get(name));
+    expect(told).toEqual(["application/json; charset=utf-8", String((await shown.arrayBuffer()).byteLength)]);
+    const asked = await api.fetch(`/v1/jobs/${id}`, { method: "HEAD" });
+    expect(headers.map((name) => asked.headers.get(name))).toEqual(told);
+    expect(await asked.text()).toBe("");
+  });
+
   test("shows why a job failed", async () => {
     const { id } = await api.accept();
     const error = { code: "setup_failed", message: "union mount: fsmount: ENOSPC" } as const;
