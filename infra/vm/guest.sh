@@ -49,7 +49,9 @@ echo "linux $(uname -r), $(nproc) processors, ready after $(cut -d ' ' -f 1 /pro
 # Through a pipe: nothing redraws its progress there.
 (
   echo "$BASHPID" >"$SERVICE/cgroup.procs"
-  cd "$PROJECT" && exec "${command[@]}" </dev/null
+  cd "$PROJECT" || exit
+  node worker/commands/doctor.ts
+  exec "${command[@]}" </dev/null
 ) 2>&1 | cat
 status=${PIPESTATUS[0]}
 

@@ -19,6 +19,9 @@ export interface FinishedRun {
 /** vitest's lines about a file (`✓ |integration| test/….test.ts (29 tests) 23519ms`), a test it failed, or skipped. */
 const NOTABLE = /^ +(?:[✓❯] \|\w+\| |[×↓] )/u;
 
+/** What the doctor prints of a machine. */
+const FINDING = /^(?:ok|degraded|missing) {2,}\S|^ {28}\S/u;
+
 /** What is kept of a run, as Markdown: where it took place, how it ended, and vitest's line about each file. */
 export async function composeReport({ command, started, machines }: FinishedRun): Promise<string> {
   const printed = machines.map((machine) => stripVTControlCharacters(machine.printed).split(/\r?\n/));
@@ -41,6 +44,12 @@ export async function composeReport({ command, started, machines }: FinishedRun)
     "",
     "```",
     ...lines.filter((line) => NOTABLE.test(line)),
+    "```",
+    "",
+    "What `longshore doctor` says of the machine:",
+    "",
+    "```",
+    ...(printed[0] ?? []).filter((line) => FINDING.test(line)).map((line) => line.trimEnd()),
     "```",
     "",
   ].join("\n");
