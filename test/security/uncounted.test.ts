@@ -63,7 +63,7 @@ def fill():
         except BlockingIOError: pass
         except OSError: return kept
 readers = []
-for _ in range(8):
+for _ in range(4):
     reader, writer = os.pipe()
     if os.fork() == 0: kept = fill(); os.write(writer, b"x"); time.sleep(300)
     readers.append(reader)
@@ -113,7 +113,7 @@ print("as ever")`;
 describe("buffers of sockets, of which the machine has so many for all", () => {
   test("are the container's, and end where its memory does", async () => {
     const memoryBytes = 64 * 1024 * 1024;
-    const limits = { memoryBytes, openFiles: 1000, wallTimeMs: 300_000, cpuTimeMs: 60_000 };
+    const limits = { memoryBytes, openFiles: 300, wallTimeMs: 300_000, cpuTimeMs: 60_000 };
     const before = socketBuffers();
     const staying = await target.post(python(FLOOD, { limits }));
     let [isOver, most] = [false, 0];
@@ -124,7 +124,7 @@ describe("buffers of sockets, of which the machine has so many for all", () => {
       return isOver || target.containerProcesses().some((pid) => existsSync(`/proc/${pid}/root/tmp/ready`));
     };
     await expect.poll(look, PATIENCE).toBe(true);
-    // Two hundred sockets would fill it, and there are thousands.
+    // A hundred and sixty sockets would fill it, and there are a thousand.
     expect(most).toBeGreaterThan(memoryBytes / 16);
     expect(most).toBeLessThan(memoryBytes);
     await target.cancel(staying);
