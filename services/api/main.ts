@@ -6,6 +6,7 @@ import { createLogger, type Logger } from "../../shared/log.ts";
 import { loadPresets, SHIPPED_IMAGES } from "../../shared/presets.ts";
 import { checkRedis, RedisUnfitError } from "../../shared/redis.ts";
 import { createApi, type Api } from "./api.ts";
+import { limitUnread } from "./limit-unread.ts";
 
 /** For how long answers that are under way may take once the process is told to stop. */
 const STOP_MS = 5000;
@@ -78,6 +79,7 @@ const logger = createLogger("api", config.logLevel);
 const api = createApi({ config, logger, presets: loadPresets(SHIPPED_IMAGES) });
 await checkRedisWhenReady(api, logger);
 const server = createServer({ requestTimeout: REQUEST_MS }, api.app);
+limitUnread(server);
 const url = await listen(server, config);
 logger.info({ url, access: config.apiKeys.length > 0 ? "keys" : "loopback only" }, describeAccess(url, config));
 

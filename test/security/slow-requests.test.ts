@@ -1,7 +1,11 @@
 /** Requests that never come to their end, at an API as operators run it. */
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { connect, type Socket } from "node:net";
+import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { limitUnread } from "../../services/api/limit-unread.ts";
 import { type ApiProcess, startApiProcess } from "../support/api-process.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -65,5 +69,30 @@ describe("a connection", () => {
       duplex: "half",
     });
     expect([response.status, await response.json()]).toMatchObject([201, { bytes: 12 * piece.byteLength }]);
+  });
+});
+
+describe("an answer", () => {
+  test("that nobody reads is cut off, and one that somebody reads is not", async () => {
+    const pieces = Array.from({ length: 512 }, () => Buffer.alloc(64 * 1024));
+    const server = createServer((_, response) => void Readable.from(pieces).pipe(response)).listen(0, "127.0.0.1");
+    limitUnread(server, 500);
+    await once(server, "listening");
+    const address = server.address();
+    const own = address !== null && typeof address === "object" ? address.port : 0;
+    const socket = connect(own, "127.0.0.1").pause();
+    socket.on("error", () => undefined).write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const [accepted] = (await once(server, "connection")) as [Socket];
+    await new Promise((resolve) => void accepted.once("close", resolve));
+    const response = await fetch(`http://127.0.0.1:${own}/`);
+    let bytes = 0;
+    for await (const piece of response.body ?? []) {
+      bytes += piece.byteLength;
+      // Slowly: it takes several looks.
+      if (bytes % (8 * 64 * 1024) === 0) await delay(50);
+    }
+    expect(bytes).toBe(512 * 64 * 1024);
+    socket.destroy();
+    server.close();
   });
 });
