@@ -93,11 +93,17 @@ function run({ run, spec }: Extract<SlotTask, { kind: "run" }>): ContainerResult
   }
 }
 
-/** Makes the slot ready for the run after this one. Where that fails it is said, not thrown: the run has its result. */
+/**
+ * Makes the slot ready for the run after this one, as far as there is time until it comes: first what is worth most to it.
+ * Where that fails it is said, not thrown: the run has its result.
+ */
 function makeReady(run: number): Stock | LeftOver | undefined {
+  const hasTime = (): boolean => Atomics.load(latestRun, 0) === run;
   try {
-    context.tidy();
-    return Atomics.load(latestRun, 0) === run ? context.prepareAhead() : undefined;
+    context.takeAway();
+    const stock = hasTime() ? context.prepareAhead() : undefined;
+    if (hasTime()) context.tidy();
+    return stock;
   } catch (error) {
     return { leftOver: error };
   }
