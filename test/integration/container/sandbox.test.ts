@@ -56,8 +56,11 @@ describe("the sandbox that waits in a slot", () => {
     await using slot = await TestSlot.open("bash", {}, 0, { containersMax: 0, idleMs: 0 });
     await settle(slot);
     const init = waitingInit(slot);
-    const open = readdirSync(`/proc/${init}/fd`).map((name) => readlinkSync(`/proc/${init}/fd/${name}`));
-    expect(open).toEqual([...Array.from({ length: 3 }, () => "/dev/null"), expect.stringMatching(/^socket:/)]);
+    const open = () => readdirSync(`/proc/${init}/fd`).map((name) => readlinkSync(`/proc/${init}/fd/${name}`));
+    // It may be on its way still to where it waits.
+    await vi.waitFor(() =>
+      expect(open()).toEqual([...Array.from({ length: 3 }, () => "/dev/null"), expect.stringMatching(/^socket:/)]),
+    );
   });
 
   it("is replaced when something has killed it", async () => {

@@ -47,7 +47,7 @@ test("the slot's time ends with its result, and what comes after is told beside 
 test("the processes' time goes from the slot's last step to init's end, steps of a kind together", () => {
   const { processes } = dissect(observationAt(1_000n), 2);
   expect([...processes]).toEqual([
-    ["launcher: encode, posix_spawn, exec", 200],
+    ["launcher: lifetime", 200],
     ["launcher: namespaces", 100],
     ["init: cgroup", 130],
     ["init: exec", 50],
