@@ -24,13 +24,15 @@ function sandboxes(slot: TestSlot): Map<string, number[]> {
   );
 }
 
-/** The process in the only one. */
-function waitingInit(slot: TestSlot): number {
-  const [processes = [], ...others] = sandboxes(slot).values();
-  const [init, ...further] = processes;
-  if (init === undefined || others.length > 0 || further.length > 0)
-    throw new Error("not one sandbox with one process");
-  return init;
+/** The process in the only one, once it is there: it joins its cgroup by itself. */
+async function waitingInit(slot: TestSlot): Promise<number> {
+  return await vi.waitFor(() => {
+    const [processes = [], ...others] = sandboxes(slot).values();
+    const [init, ...further] = processes;
+    if (init === undefined || others.length > 0 || further.length > 0)
+      throw new Error("not one sandbox with one process");
+    return init;
+  });
 }
 
 /** Waits until the slot is done with everything that it was asked for. */
@@ -44,7 +46,7 @@ describe("the sandbox that waits in a slot", () => {
     const seen = new Set<number>();
     for (let run = 0; run < 3; run++) {
       await settle(slot);
-      seen.add(waitingInit(slot));
+      seen.add(await waitingInit(slot));
       expect((await slot.bash("true")).exitCode).toBe(0);
     }
     await settle(slot);
@@ -55,7 +57,7 @@ describe("the sandbox that waits in a slot", () => {
   it("has nothing open but its socket, and what leads nowhere", async () => {
     await using slot = await TestSlot.open("bash", {}, 0, { containersMax: 0, idleMs: 0 });
     await settle(slot);
-    const init = waitingInit(slot);
+    const init = await waitingInit(slot);
     const open = () => readdirSync(`/proc/${init}/fd`).map((name) => readlinkSync(`/proc/${init}/fd/${name}`));
     // It may be on its way still to where it waits.
     await vi.waitFor(() =>
@@ -66,12 +68,12 @@ describe("the sandbox that waits in a slot", () => {
   it("is replaced when something has killed it", async () => {
     await using slot = await TestSlot.open("bash", {}, 0, { containersMax: 0, idleMs: 0 });
     await settle(slot);
-    const init = waitingInit(slot);
+    const init = await waitingInit(slot);
     process.kill(init, "SIGKILL");
     await vi.waitFor(() => expect(readFileSync(`/proc/${init}/status`, "utf8")).toMatch(/^State:\tZ/m));
     expect(text((await slot.bash("echo ran")).stdout)).toBe("ran\n");
     await settle(slot);
-    expect(waitingInit(slot)).not.toBe(init);
+    expect(await waitingInit(slot)).not.toBe(init);
     expect(existsSync(`/proc/${init}`)).toBe(false);
   });
 
@@ -103,7 +105,7 @@ describe("the sandbox that waits in a slot", () => {
     {
       await using slot = await TestSlot.open("bash", {}, 0, { containersMax: 0, idleMs: 0 });
       await settle(slot);
-      init = waitingInit(slot);
+      init = await waitingInit(slot);
       directories = roots(slot);
     }
     expect(existsSync(`/proc/${init}`)).toBe(false);
