@@ -1,9 +1,8 @@
 /** What the machine's memory is used for, as proc_meminfo(5) has it. */
 import { readFileSync } from "node:fs";
 
-/** What a figure is made from: fields of /proc/meminfo, some of them taken off. */
+/** Fields of /proc/meminfo that grow with processes and containers; all but the cache of files. */
 const kinds = {
-  all: ["MemTotal", "-MemFree", "-Buffers", "-Cached", "Shmem"],
   slab: ["Slab"],
   "kernel stacks": ["KernelStack"],
   "page tables": ["PageTables", "SecPageTables"],
@@ -12,7 +11,7 @@ const kinds = {
   tmpfs: ["Shmem"],
 } as const;
 
-/** In bytes. `all` is whatever is not free, without the cache of files; the others are parts of it. */
+/** In bytes. */
 export type MemoryAccount = Readonly<Record<keyof typeof kinds, number>>;
 
 export const memoryKinds = Object.keys(kinds) as readonly (keyof typeof kinds)[];
@@ -23,12 +22,12 @@ export function readMemory(): MemoryAccount {
   const fields = new Map(
     [...text.matchAll(/^(\w+): +(\d+) kB$/gm)].map(([, name, value]) => [name, Number(value) * 1024]),
   );
-  return accountOf((kind) =>
-    kinds[kind].reduce((sum, term) => {
-      const value = fields.get(term.replace("-", "")) ?? 0;
-      return term.startsWith("-") ? sum - value : sum + value;
-    }, 0),
-  );
+  return accountOf((kind) => kinds[kind].reduce((sum, field) => sum + (fields.get(field) ?? 0), 0));
+}
+
+/** All kinds together. */
+export function totalOf(account: MemoryAccount): number {
+  return memoryKinds.reduce((sum, kind) => sum + account[kind], 0);
 }
 
 /** What each of so many things takes that were made in between. */

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Slot } from "../../../worker/container/slot.ts";
 import type { ContainerSpec } from "../../../worker/container/spec.ts";
 import type { BenchProgram, ProgramOptions } from "../bench-program.ts";
-import { type MemoryAccount, memoryKinds, readMemory, shareOf } from "../machine-memory.ts";
+import { type MemoryAccount, memoryKinds, readMemory, shareOf, totalOf } from "../machine-memory.ts";
 import { startLongshore } from "../longshore.ts";
 import { footprintsOfChildren } from "../processes.ts";
 import type { Findings, Table } from "../report.ts";
@@ -65,7 +65,9 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
   );
   const statistics = new Map<string, Statistics>([
     ...[...processes].map(([name, bytes]) => [name, summarize([bytes / 1e6])] as const),
-    ...[...accounts].map(([name, samples]) => [name, summarize(samples.map(({ all }) => all / 1e3))] as const),
+    ...[...accounts].map(
+      ([name, samples]) => [name, summarize(samples.map((sample) => totalOf(sample) / 1e3))] as const,
+    ),
   ]);
   const derived = derive(statistics, formulas);
   return {
@@ -76,8 +78,7 @@ async function run(bench: Workbench, options: ProgramOptions): Promise<Findings>
     ],
     notes: [
       "Resident memory of processes counts Node's own program, of which all of them share one copy.",
-      `A container: the difference that ${CONTAINERS} make to the machine's free memory, caches of files left out, over their number.`,
-      "Of it, kinds are what /proc/meminfo tells; networks are made ahead, and are in it.",
+      `A container: what ${CONTAINERS} of them add to kinds of memory in /proc/meminfo, over their number.`,
     ],
     data: {
       unit: "bytes",
@@ -104,8 +105,14 @@ async function measureProcesses(bench: Workbench): Promise<ReadonlyMap<string, n
   }
 }
 
-/** How long the kernel may take to free what containers had: RCU's grace periods, cgroups and networks in kernel threads. */
-const SETTLING_MS = 500;
+/**
+ * How long the machine's memory has to stay as it is until it is read: what containers had is freed later, by the kernel's
+ * own threads and after RCU's grace periods.
+ */
+const SETTLING_MS = 1500;
+
+/** What counts as the same: what other processes take and give back meanwhile. */
+const NOISE_BYTES = 256 * 1024;
 
 /** Bytes of each container, by its name, in every round. */
 async function measureContainers(
@@ -119,18 +126,26 @@ async function measureContainers(
     kinds.map((rootfs) => ({
       name: waitingName(rootfs),
       async measure() {
-        await delay(SETTLING_MS);
-        const before = readMemory();
+        const before = await settledMemory();
         for (let index = 0; index < CONTAINERS; index++) await slot.prepareFor(ofOwnShape(bench.spec(rootfs), index));
         if (slot.waiting !== CONTAINERS) throw new Error(`of ${CONTAINERS} containers ${slot.waiting} wait`);
-        await delay(SETTLING_MS);
-        const after = readMemory();
+        const after = await settledMemory();
         await slot.dropWaiting();
         return shareOf(before, after, CONTAINERS);
       },
     })),
     options,
   );
+}
+
+/** The machine's memory, once it has come to rest. */
+async function settledMemory(): Promise<MemoryAccount> {
+  for (let before = readMemory(); ;) {
+    await delay(SETTLING_MS);
+    const after = readMemory();
+    if (Math.abs(totalOf(after) - totalOf(before)) < NOISE_BYTES) return after;
+    before = after;
+  }
 }
 
 /** The spec with a disk of another size for each: one container waits for each shape. */
@@ -146,7 +161,9 @@ function tabulateProcesses(processes: ReadonlyMap<string, number>): Table {
 function tabulateAccounts(accounts: ReadonlyMap<string, readonly MemoryAccount[]>): Table {
   const rows = [...accounts].map(([name, samples]) => ({
     name,
-    cells: memoryKinds.map((kind) => (summarize(samples.map((sample) => sample[kind])).median / 1e3).toFixed(1)),
+    cells: [totalOf, ...memoryKinds.map((kind) => (sample: MemoryAccount) => sample[kind])].map((part) =>
+      (summarize(samples.map(part)).median / 1e3).toFixed(1),
+    ),
   }));
-  return { title: "Memory of a container that waits, KB, medians", columns: ["", ...memoryKinds], rows };
+  return { title: "Memory of a container that waits, KB, medians", columns: ["", "all", ...memoryKinds], rows };
 }

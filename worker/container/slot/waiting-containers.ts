@@ -10,8 +10,8 @@
  *           └ demand of its shape: + 1, of all others: × 0.9
  *
  * Nothing of an earlier job can be seen in one: it is made as any other, and shares with those before it what every
- * container of the slot does (user namespace, layers, /dev). It takes about 0.4 MB of the kernel's memory, of which
- * 0.15 MB are its network namespace, and 0.06 MB of the worker's.
+ * container of the slot does (user namespace, layers, /dev). It takes 0.25 MB of the kernel's memory, of which 0.14
+ * are its network namespace, and 0.06 MB of the worker's.
  */
 import type { CgroupLimits } from "../../cgroup/cgroup.ts";
 import { type ContainerShape, shapeKey } from "../plan/shape.ts";
