@@ -4,8 +4,8 @@ import { TestSlot, text } from "../../support/container.ts";
 
 let slot: TestSlot;
 beforeAll(async () => {
-  // Of four machines' memory a quarter is there at most: who has been in the kernel for a quarter of a second has to go.
-  slot = await TestSlot.open("python", { memoryReserveBytes: 4 * totalmem() });
+  // Some of it is always taken, most of it is not: who has been in the kernel for the better part of a second has to go.
+  slot = await TestSlot.open("python", { memoryReserveBytes: totalmem() });
 });
 afterAll(() => slot[Symbol.asyncDispose]());
 
