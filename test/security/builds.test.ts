@@ -1,7 +1,10 @@
 /** Sources that attack a compiler, and builds that set traps for the run that follows. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConfig } from "../../shared/config.ts";
+import { ImageStore } from "../../worker/images/store.ts";
 import { patiently } from "../support/patience.ts";
 import { tarArchive, type TarFields } from "../support/tar.ts";
 import { Target } from "./target.ts";
@@ -19,7 +22,7 @@ afterAll(() => target[Symbol.asyncDispose]());
 const well = { language: "c", source: `#include <stdio.h>\nint main(void) { puts("42"); }` };
 
 interface Attack {
-  readonly language: "c" | "cpp" | "pascal";
+  readonly language: "c" | "cpp" | "pascal" | "rust" | "go" | "haskell";
   readonly source: string;
   readonly files?: readonly { readonly path: string; readonly content: string }[];
 }
@@ -71,20 +74,64 @@ constexpr unsigned long x = f(1); int main() { return x; }`,
     language: "pascal",
     source: "{$L /etc/shadow}\n{$L /dev/zero}\n{$R /proc/1/environ}\nbegin end.",
   },
+  "includes a file that is root's, in Rust": {
+    language: "rust",
+    source: `fn main() { println!("{}", include_str!("/etc/shadow")); }`,
+  },
+  "includes a device without end, in Rust": {
+    language: "rust",
+    source: `fn main() { println!("{}", include_bytes!("/dev/zero").len()); }`,
+  },
+  "computes without end at compile time, in Rust": {
+    language: "rust",
+    source: `#![allow(long_running_const_eval)]\nconst fn f() -> u32 { loop {} }\nconst X: u32 = f();\nfn main() { println!("{X}"); }`,
+  },
+  "expands macros without end, in Rust": {
+    language: "rust",
+    source: `#![recursion_limit = "1000000"]\nmacro_rules! a { ($($t:tt)*) => { a!($($t)* $($t)*) } }\nfn main() { a!(x); }`,
+  },
+  "embeds a file that is root's, in Go": {
+    language: "go",
+    source: `package main\nimport _ "embed"\n//go:embed /etc/shadow\nvar shadow string\nfunc main() { println(shadow) }`,
+  },
+  "makes a program of terabytes, in Go": {
+    language: "go",
+    source: `package main\nvar x = [1 << 40]byte{1 << 39: 1}\nfunc main() { println(len(x)) }`,
+  },
+  "reads a file that is root's with a program of its own, in Haskell": {
+    language: "haskell",
+    source: `{-# LANGUAGE TemplateHaskell #-}
+import Language.Haskell.TH
+main = putStrLn $(runIO (readFile "/etc/shadow") >>= stringE)`,
+  },
+  "runs without end as it is compiled, in Haskell": {
+    language: "haskell",
+    source: `{-# LANGUAGE TemplateHaskell #-}
+import Control.Monad
+import Language.Haskell.TH
+main = putStrLn $(runIO (forever (appendFile "/work/x" "x")) >> stringE "")`,
+  },
   "has a line of a megabyte, nested": {
     language: "c",
     source: `int main(void) { return ${"(".repeat(500_000)}1${")".repeat(500_000)}; }`,
   },
 };
 
-describe("a source that", () => {
-  test.each(Object.entries(attacks))("%s ends with its build, and the next job is as well off", async (_, attack) => {
-    const job = await target.run(attack);
-    expect(job).toMatchObject({ state: "done", attempt: 1, error: null });
-    expect(job.result).toMatchObject({ outcome: "build_failed" });
-    expect(JSON.stringify(job.result?.build)).not.toMatch(/root:[*!x]/);
-    expect((await target.run(well)).result).toMatchObject({ outcome: "exited", stdout: { content: "42\n" } });
-  });
+describe("a source that", async () => {
+  const images = await ImageStore.open(join(loadConfig(process.env).dataDirectory, "images"));
+  const stored = new Set(await images.references.list());
+
+  test.for(Object.entries(attacks))(
+    "%s ends with its build, and the next job is as well off",
+    async ([, attack], { skip }) => {
+      skip(!stored.has(attack.language), "its image is not stored");
+      const job = await target.run(attack);
+      expect(job).toMatchObject({ state: "done", attempt: 1, error: null });
+      expect(job.result).toMatchObject({ outcome: "build_failed" });
+      expect(JSON.stringify(job.result?.build)).not.toMatch(/root:[*!x]/);
+      expect((await target.run(well)).result).toMatchObject({ outcome: "exited", stdout: { content: "42\n" } });
+    },
+  );
 });
 
 /** Puts a layer as a client does. */
