@@ -17,6 +17,8 @@ finish() {
 mountpoint --quiet /proc || mount -t proc proc /proc
 mountpoint --quiet /sys || mount -t sysfs sysfs /sys
 mountpoint --quiet /dev || mount -t devtmpfs devtmpfs /dev
+# Without udev nobody makes the device by which it would be loaded.
+modprobe loop
 ln -sfn /proc/self/fd /dev/fd
 mkdir -p /dev/shm
 mount -t tmpfs tmpfs /dev/shm

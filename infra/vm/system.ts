@@ -25,6 +25,8 @@ const DPKG_OPTIONS = [
   "path-exclude=/lib/modules/*/kernel/drivers/*",
   "path-include=/lib/modules/*/kernel/drivers/virtio/*",
   "path-include=/lib/modules/*/kernel/drivers/block/virtio_blk.ko",
+  // For disks of tests' own.
+  "path-include=/lib/modules/*/kernel/drivers/block/loop.ko",
   "path-exclude=/lib/modules/*/kernel/sound/*",
   "path-exclude=/usr/share/doc/*",
   "path-exclude=/usr/share/locale/*",
