@@ -35,7 +35,7 @@ const context = new SlotContext({
   cgroups: openCgroups(data.cgroups),
   warmth: data.warmth,
 });
-context.tidy();
+makeReady();
 
 /** Runs one container. @throws {Error} when the program does not exit with 0, or the container started otherwise */
 export default function perform(task: ContainerTask): ContainerTime | Observation | undefined {
@@ -46,20 +46,23 @@ export default function perform(task: ContainerTask): ContainerTime | Observatio
     case "time":
       return time(task);
     case "observe":
-      return observeContainer(
-        () => run(task),
-        () => context.tidy(),
-      );
+      return observeContainer(() => run(task), makeReady);
     default:
       return task.kind satisfies never;
   }
+}
+
+/** As a slot does after a run. */
+function makeReady(): void {
+  context.tidy();
+  context.makeReady();
 }
 
 function time(task: ContainerTask): ContainerTime {
   const began = process.hrtime.bigint();
   run(task);
   const answered = process.hrtime.bigint();
-  context.tidy();
+  makeReady();
   return { result: Number(answered - began), whole: Number(process.hrtime.bigint() - began) };
 }
 

@@ -120,7 +120,7 @@ export class SlotContext implements Disposable {
    * @returns what is to be disposed of when this one has ended and been reported
    */
   begin(): DisposableStack {
-    this.takeAway();
+    this.#takeAway();
     return this.#ended;
   }
 
@@ -155,25 +155,23 @@ export class SlotContext implements Disposable {
   }
 
   /**
-   * Takes away what is left of a container that has ended: a result need not wait for a file system to be unmounted.
-   * @throws {SystemCallError}
-   */
-  takeAway(): void {
-    const ended = this.#ended;
-    this.#ended = new DisposableStack();
-    ended.dispose();
-  }
-
-  /**
-   * Takes away what is not needed any more, and makes what the next container may begin with. The slot does it while it has
-   * nothing else to do.
+   * Takes away what is left of a container that has ended, and whatever else is not needed any more: after the result, which
+   * need not wait for a file system to be unmounted.
    * @throws {SystemCallError}
    */
   tidy(): void {
-    this.takeAway();
+    this.#takeAway();
     this.#waiting.tidy(monotonicMs());
     this.#merged.tidy();
     this.#layers.tidy();
+  }
+
+  /**
+   * Makes what the next container begins with, whatever it is. The slot does it while it has nothing else to do: a run that
+   * finds it missing has it made.
+   * @throws {SystemCallError}
+   */
+  makeReady(): void {
     this.networks.tidy();
     this.sandboxes.tidy();
   }
@@ -183,7 +181,7 @@ export class SlotContext implements Disposable {
    * @returns a descriptor, which the caller closes
    */
   openNetwork(): number {
-    this.takeAway();
+    this.#takeAway();
     return this.networks.take();
   }
 
@@ -236,6 +234,12 @@ export class SlotContext implements Disposable {
     mkdirSync(join(this.staging, "empty"), { mode: 0o555 });
     writeFileSync(join(this.staging, "nothing"), "", { mode: 0o444 });
     executeSteps(makeDevices(this.staging));
+  }
+
+  #takeAway(): void {
+    const ended = this.#ended;
+    this.#ended = new DisposableStack();
+    ended.dispose();
   }
 
   /** An image may have been removed since the container was prepared, and perhaps pulled again. */

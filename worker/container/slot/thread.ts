@@ -61,6 +61,7 @@ export default function perform(task: SlotTask): SlotAnswer {
   switch (task.kind) {
     case "tidy":
       context.tidy();
+      context.makeReady();
       return undefined;
     case "prepare":
       return context.prepareAhead(task.announced);
@@ -100,9 +101,9 @@ function run({ run, spec }: Extract<SlotTask, { kind: "run" }>): ContainerResult
 function makeReady(run: number): Stock | LeftOver | undefined {
   const hasTime = (): boolean => Atomics.load(latestRun, 0) === run;
   try {
-    context.takeAway();
+    context.tidy();
     const stock = hasTime() ? context.prepareAhead() : undefined;
-    if (hasTime()) context.tidy();
+    if (hasTime()) context.makeReady();
     return stock;
   } catch (error) {
     return { leftOver: error };
