@@ -31,9 +31,12 @@ export class WorkerRoot {
     this.#held ??= this.#files.hold(this.path, () => this.#make());
   }
 
-  /** Removes it, when nothing is below it any more, and lets go of it. */
-  remove(): void {
-    this.#files.removeDirectory(this.path);
+  /**
+   * Removes it and lets go of it.
+   * @param sweep removes what is below it; called again while threads of this process still make something there
+   */
+  remove(sweep: () => void): void {
+    removeCgroup(this.#files, this.path, sweep);
     removeUnlessUsed(this.#files, this.parent);
     this.#held?.[Symbol.dispose]();
     this.#held = undefined;

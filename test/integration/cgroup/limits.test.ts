@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cgroup, CgroupLimits, CgroupRoot } from "../../../worker/cgroup/cgroup.ts";
 import { detectCgroups } from "../../../worker/cgroup/detect.ts";
@@ -126,6 +127,38 @@ describe("a worker's cgroup", () => {
     const container = other.create("one", generous);
     const parents = directories(container).map((directory) => dirname(directory));
     other.remove();
+    expect(parents.filter((directory) => existsSync(directory))).toEqual([]);
+  });
+
+  test("is removed although threads still make containers in it", async () => {
+    const busy: CgroupRoot = { ...root, worker: `${root.worker}-busy` };
+    const other = openCgroups(busy);
+    other.prepare();
+    const program = `
+      const { workerData, parentPort } = require("node:worker_threads");
+      const clock = new Int32Array(new SharedArrayBuffer(4));
+      void import(workerData.module).then(({ openCgroups }) => {
+        const cgroups = openCgroups(workerData.root);
+        for (let count = 0; count < 100; count++) {
+          try {
+            cgroups.create("made-" + count, workerData.limits);
+          } catch {
+            // Removed in the middle of that.
+          }
+          if (count === 0) parentPort.postMessage("begun");
+          Atomics.wait(clock, 0, 0, 0.2);
+        }
+      });`;
+    const module = new URL("../../../worker/cgroup/open.ts", import.meta.url).href;
+    const thread = new Worker(program, { eval: true, workerData: { root: busy, limits: generous, module } });
+    const ended = once(thread, "exit");
+    await once(thread, "message");
+    other.remove();
+    expect(await ended).toEqual([0]);
+    const left = openCgroups(busy);
+    left.prepare();
+    const parents = directories(left.create("one", generous)).map((directory) => dirname(directory));
+    left.remove();
     expect(parents.filter((directory) => existsSync(directory))).toEqual([]);
   });
 

@@ -61,6 +61,6 @@ export class V1Cpuset {
   /** Removes all of the worker's. */
   remove(): void {
     this.sweep();
-    this.root.remove();
+    this.root.remove(() => this.sweep());
   }
 }

@@ -84,7 +84,7 @@ export class V1Hierarchy implements CgroupHierarchy {
 
   remove(): void {
     this.sweep();
-    for (const root of this.#workerRoots) root.remove();
+    for (const root of this.#workerRoots) root.remove(() => this.sweep());
     this.#cpuset?.remove();
   }
 }

@@ -76,6 +76,6 @@ export class V2Hierarchy implements CgroupHierarchy {
 
   remove(): void {
     this.sweep();
-    this.#root.remove();
+    this.#root.remove(() => this.sweep());
   }
 }
