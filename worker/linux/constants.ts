@@ -8,8 +8,10 @@ export const AT = {
 } as const;
 
 export const CLONE = {
+  CLONE_VM: 0x100,
   CLONE_FS: 0x200,
   CLONE_PIDFD: 0x1000,
+  CLONE_VFORK: 0x4000,
   CLONE_PARENT: 0x8000,
   CLONE_NEWNS: 0x20000,
   CLONE_NEWCGROUP: 0x2000000,

@@ -78,8 +78,10 @@ describe("the default profile", () => {
 
   test("lets clone make processes and threads, and refuses each CLONE_NEW flag, whatever else is asked for", () => {
     const SIGCHLD = 17n;
+    const CLONE_VM_VFORK = 0x4100n;
     const threadFlags = 0x3d0f00n;
     expect(answers("clone", { 0: SIGCHLD })).toEqual(["allow"]);
+    expect(answers("clone", { 0: CLONE_VM_VFORK | SIGCHLD })).toEqual(["allow"]);
     expect(answers("clone", { 0: threadFlags })).toEqual(["allow"]);
     for (let bit = 0; bit < 32; bit++) {
       if (((NAMESPACE_FLAGS >>> bit) & 1) === 0) continue;

@@ -1,4 +1,4 @@
-import { RLIMIT, SIGNAL } from "../../linux/constants.ts";
+import { CLONE, RLIMIT, SIGNAL } from "../../linux/constants.ts";
 import type { ContainerLimits, ContainerSpec } from "../spec.ts";
 import { bytes, flags, mode, NULL, string, words } from "./arguments.ts";
 import { type Capability, keepCapabilities } from "./credentials.ts";
@@ -7,11 +7,22 @@ import { type Argument, type Step, type StepWriter, writeSteps } from "./step.ts
 /** Where commands are looked up when the environment has no PATH: as execvp(3) and Debian's login do. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** init makes the payload; returns the step whose result is its process id inside the container. */
+/** clone(2) takes the signal of the child's end among its flags. */
+const CLONE_FLAGS = { ...CLONE, ...SIGNAL };
+
+/**
+ * init makes the payload; returns the step whose result is its process id inside the container.
+ *
+ * As posix_spawn(3) does it: the payload has init's memory until it executes its command, and not a copy that its execve
+ * would only throw away. Until then init sleeps, and can be killed. Ids, limits, directory and session are the payload's own
+ * from the start. That init cannot be dumped, so that nobody inside may look into it, is a property of this memory, and has
+ * been one since init took the ids that it has: those that the payload takes take nothing from it.
+ */
 export function forkPayload(steps: Step[]): Step {
   const step = writeSteps(steps, "init", "exec");
+  const sharing = flags(CLONE_FLAGS, "CLONE_VM", "CLONE_VFORK", "SIGCHLD");
   // clone and not clone3, which the filter refuses: its flags lie in memory, where no filter can read them.
-  return step.controlled({ kind: "fork" }, "clone", flags(SIGNAL, "SIGCHLD"), NULL, NULL, NULL, 0);
+  return step.controlled({ kind: "fork" }, "clone", sharing, NULL, NULL, NULL, 0);
 }
 
 /** File mode creation mask of the program, as a login gives it. */
