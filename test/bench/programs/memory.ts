@@ -111,6 +111,9 @@ async function measureProcesses(bench: Workbench): Promise<ReadonlyMap<string, n
  */
 const SETTLING_MS = 1500;
 
+/** How long that is waited for. */
+const PATIENCE_MS = 60_000;
+
 /** What counts as the same: what other processes take and give back meanwhile. */
 const NOISE_BYTES = 256 * 1024;
 
@@ -138,14 +141,16 @@ async function measureContainers(
   );
 }
 
-/** The machine's memory, once it has come to rest. */
+/** The machine's memory, once it has come to rest. @throws {Error} when it does not */
 async function settledMemory(): Promise<MemoryAccount> {
-  for (let before = readMemory(); ;) {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let before = readMemory(); performance.now() < deadline;) {
     await delay(SETTLING_MS);
     const after = readMemory();
     if (Math.abs(totalOf(after) - totalOf(before)) < NOISE_BYTES) return after;
     before = after;
   }
+  throw new Error("the machine's memory does not come to rest: end what else runs on it");
 }
 
 /** The spec with a disk of another size for each: one container waits for each shape. */
