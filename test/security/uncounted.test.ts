@@ -132,6 +132,36 @@ describe("buffers of sockets, of which the machine has so many for all", () => {
   });
 });
 
+/** How many sockets of the machine's have nobody any more, and wait for an answer. */
+function orphans(): number {
+  return Number(/^TCP: .* orphan (\d+)/m.exec(readFileSync("/proc/net/sockstat", "utf8"))?.[1]);
+}
+
+describe("sockets that nobody has any more, of which the machine has so many for all", () => {
+  test("are gone soon after their program, also where nothing that would end them reaches them", async () => {
+    const before = orphans();
+    const source = `
+import socket, struct
+IP_MINTTL, TCP_MD5SIG = 21, 14
+listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
+address = listener.getsockname()
+peer = struct.pack("<H2s4s", socket.AF_INET, struct.pack("!H", address[1]), socket.inet_aton(address[0])).ljust(128, b"\\0")
+signature = peer + struct.pack("<BBHI", 0, 0, 1, 0) + b"x".ljust(80, b"\\0")
+def hops(one): one.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
+def sign(one): one.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, signature)
+held = []
+for ignore in (hops, sign):
+    for number in range(500):
+        client = socket.create_connection(address); server, _ = listener.accept()
+        ignore(client); client.send(b"x"); held.append(server)
+        if number % 5: client.close()
+        else: held.append(client)
+print("made")`;
+    expect(await target.output(python(source, { limits: { openFiles: 2000 } }))).toBe("made\n");
+    await expect.poll(orphans, PATIENCE).toBeLessThan(before + 500);
+  });
+});
+
 describe("room for filters", () => {
   test("is not taken by filters of system calls either, by which nobody's container could be made any more", async () => {
     const source = `

@@ -13,6 +13,19 @@ export interface NewNetwork {
 }
 
 /**
+ * How soon the kernel gives up sockets that nobody answers. One whose program has closed it, or is dead, lives on until its
+ * last words have arrived: nearly two minutes by default, in which it takes memory and keeps its network. A program can see
+ * to it that none arrive (IP_MINTTL, TCP_MD5SIG), and have more of those than all of the machine may have together
+ * (tcp_max_orphans of tcp(7)), beyond which anybody's connections are cut off. On a loopback, silence is no slow line.
+ */
+const PATIENCE = {
+  /** 1.4 s in all, for those that nobody has any more. */
+  tcp_orphan_retries: 2,
+  /** 25 s for the others, so that the last pause, which those that lose their program wait for, is of 13 s at the most. */
+  tcp_retries2: 6,
+} as const;
+
+/**
  * A network for a container, made before there is a job for it: the slot's thread enters a new network namespace, where
  * nothing is but a loopback, brings that up, and goes back. Making and destroying one takes 0.9 ms of the machine, half
  * of it in the kernel's own threads, and more than anything else of a container: see slot/networks.ts for how often.
@@ -26,6 +39,11 @@ export function makeNetwork(hostNetwork: DescriptorArgument): NewNetwork {
   new DataView(request.buffer).setInt16(16, INTERFACE.IFF_UP | INTERFACE.IFF_RUNNING, true);
   const socket = step("socket", flags(SOCKET, "AF_INET"), flags(SOCKET, "SOCK_DGRAM", "SOCK_CLOEXEC"), 0);
   step("ioctl", resultOf(socket), flags(INTERFACE, "SIOCSIFFLAGS"), bytes('{"lo", IFF_UP|IFF_RUNNING}', request));
+  for (const [name, value] of Object.entries(PATIENCE)) {
+    const file = step("openat", HERE, string(`/proc/sys/net/ipv4/${name}`), flags(O, "O_WRONLY", "O_CLOEXEC"));
+    step("write", resultOf(file), string(String(value)), 1);
+    step("close", resultOf(file));
+  }
   const network = step("openat", HERE, string("/proc/thread-self/ns/net"), flags(O, "O_RDONLY", "O_CLOEXEC"));
   step("setns", hostNetwork, flags(CLONE, "CLONE_NEWNET"));
   return { steps, network: { kind: "result", step: network } };
