@@ -2,7 +2,7 @@
 import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ContainerSpec, RunResult } from "../../../worker/container/spec.ts";
 import { MiB, TestSlot, text } from "../../support/container.ts";
 
@@ -129,6 +129,63 @@ describe("a container that waits", () => {
     expect(children()).not.toEqual([]);
     await slot.slot.dropWaiting();
     expect([slot.slot.waiting, children()]).toEqual([0, []]);
+  });
+});
+
+describe("containers that wait", () => {
+  // Without a HOME Python asks glibc, and that a name server on a unix socket.
+  const environment = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: "/work" };
+  const others = { environment, limits: { diskBytes: 8 * MiB } };
+  const quiet = "pass";
+  // SO_NETNS_COOKIE: unlike the number of the inode, no network ever has another's.
+  const talkative = "from socket import *; print(socket().getsockopt(SOL_SOCKET, 71, 8))";
+  const link = "import os; print(os.readlink('/proc/self/ns/net'))";
+  const python = (source: string, changes: typeof others | { environment: typeof environment } = { environment }) =>
+    slot.spec(["python3", "-c", source], changes);
+
+  let slot: TestSlot;
+  beforeEach(async () => {
+    slot = await TestSlot.open("python", {}, 1, { containersMax: 4, idleMs: Infinity });
+  });
+  afterEach(() => slot[Symbol.asyncDispose]());
+
+  /** Has a container wait for each of two kinds of programs. */
+  async function prepareBoth(): Promise<void> {
+    for (const changes of [others, { environment }]) await slot.slot.prepareFor(python(quiet, changes));
+  }
+
+  async function runWarm(spec: ContainerSpec): Promise<string> {
+    const result = await slot.run(spec);
+    expect(result).toMatchObject({ start: "warm", exitCode: 0 });
+    return text(result.stdout);
+  }
+
+  it("are in one network", async () => {
+    await prepareBoth();
+    expect(await runWarm(python(link))).toBe(await runWarm(python(link, others)));
+  });
+
+  it("are not used when a program in their network has made a socket", async () => {
+    await prepareBoth();
+    const cookie = await runWarm(python(talkative));
+    const next = await slot.run(python(talkative, others));
+    expect(next.exitCode).toBe(0);
+    expect(text(next.stdout)).not.toBe(cookie);
+  });
+
+  it("are left alone by programs of which the last ones have made sockets", async () => {
+    await slot.run(python(talkative));
+    await prepareBoth();
+    const before = children();
+    const cookies = new Set<string>();
+    for (let run = 0; run < 3; run++) {
+      cookies.add(await runWarm(python(talkative)));
+      await slot.slot.prepareFor(python(talkative));
+    }
+    expect(cookies.size).toBe(3);
+    // The other kind's; that of the first kind was used, and so was the init that was ready for any.
+    expect(children().filter((pid) => before.includes(pid))).toHaveLength(1);
+    await runWarm(python(quiet, others));
   });
 });
 

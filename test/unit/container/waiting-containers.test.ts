@@ -1,17 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { type ContainerShape, shapeKey } from "../../../worker/container/plan/shape.ts";
-import { WaitingContainers, type WarmthOptions } from "../../../worker/container/slot/waiting-containers.ts";
+import {
+  type Expected,
+  WaitingContainers,
+  type WarmthOptions,
+} from "../../../worker/container/slot/waiting-containers.ts";
 import type { ContainerSpec } from "../../../worker/container/spec.ts";
 import { sampleSpec } from "./sample.ts";
 
-/** A container of nothing but its name. */
+/** A container of nothing but its name and its network. */
 class Stub implements Disposable {
   state: "waiting" | "dead" | "disposed" = "waiting";
   readonly image: string;
+  readonly network: Expected["network"];
 
-  constructor({ layers }: ContainerShape) {
-    const [layer] = layers;
+  constructor({ shape, network }: Expected) {
+    const [layer] = shape.layers;
     this.image = layer?.kind === "directory" ? layer.path : "";
+    this.network = network;
   }
 
   isWaiting(): boolean {
@@ -35,8 +41,8 @@ function slotWith(options: Partial<WarmthOptions> = {}) {
     { containersMax: 2, idleMs: 1000, ...options },
     (_, { image }) => !outdated.has(image),
   );
-  const prepare = (shape: ContainerShape): Stub => {
-    const stub = new Stub(shape);
+  const prepare = (expected: Expected): Stub => {
+    const stub = new Stub(expected);
     made.push(stub);
     return stub;
   };
@@ -115,6 +121,18 @@ describe("containers that wait", () => {
     const fail = (): undefined => void attempts++;
     for (let round = 0; round < 5; round++) waiting.refill(fail, undefined);
     expect(attempts).toBe(1);
+  });
+
+  it("have a network of their own until ten programs in a row have made no socket", () => {
+    const { waiting, refill, made } = slotWith();
+    for (let run = 1; run <= 14; run++) {
+      waiting.take(specOf("/a"), 0);
+      if (run === 3) waiting.noteSocket(specOf("/a"));
+      refill();
+    }
+    const [common, own] = ["common", "own"];
+    // The first is prepared after the second run.
+    expect(made.map(({ network }) => network)).toEqual([common, ...Array<string>(10).fill(own), common, common]);
   });
 
   it("are none where none may be", () => {

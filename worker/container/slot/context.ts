@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { CgroupHierarchy, CgroupLimits } from "../../cgroup/cgroup.ts";
+import type { CgroupHierarchy } from "../../cgroup/cgroup.ts";
 import { CLONE, MS } from "../../linux/constants.ts";
 import { cString, mustCall } from "../../linux/libc.ts";
 import { SystemCallError } from "../../linux/errno.ts";
@@ -17,13 +17,13 @@ import { Commands } from "./commands.ts";
 import { attachAt, detach, MountedLayers } from "./mounted-layers.ts";
 import { isMemoryShort } from "./machine-memory.ts";
 import { countMerged, MergedLayers } from "./merged-layers.ts";
-import { Networks } from "./networks.ts";
+import { type Network, Networks } from "./networks.ts";
 import { PreparedContainer } from "./prepared-container.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { failureOf } from "./setup-failure.ts";
 import { monotonicMs } from "./usage.ts";
 import { openUserNamespace } from "./user-namespace.ts";
-import { WaitingContainers, type WarmthOptions } from "./waiting-containers.ts";
+import { type Expected, WaitingContainers, type WarmthOptions } from "./waiting-containers.ts";
 
 /** A writable layer that a run left to later ones of its slot. */
 export interface KeptLayer {
@@ -132,7 +132,7 @@ export class SlotContext implements Disposable {
   prepare(spec: ContainerSpec, isCanceled: () => boolean): PreparedContainer | SetupFailure {
     this.sandboxes.expect(spec.limits);
     const waiting = this.#waiting.take(spec, monotonicMs());
-    return waiting ?? PreparedContainer.prepare(this, spec, isCanceled);
+    return waiting ?? PreparedContainer.prepare(this, spec, "own", isCanceled);
   }
 
   /**
@@ -142,7 +142,7 @@ export class SlotContext implements Disposable {
    */
   prepareAhead(announced?: ContainerSpec): Stock {
     const demand = announced && this.#waiting.demandFor(announced, monotonicMs());
-    const next = this.#waiting.refill((shape, limits) => prepareWaiting(this, shape, limits), demand);
+    const next = this.#waiting.refill((expected) => prepareWaiting(this, expected), demand);
     return { waiting: this.#waiting.count, next };
   }
 
@@ -182,7 +182,13 @@ export class SlotContext implements Disposable {
    */
   openNetwork(): number {
     this.#takeAway();
-    return this.networks.take();
+    return this.networks.takeAway();
+  }
+
+  /** A container has ended that was in this network. */
+  leaveNetwork(shape: ContainerShape, network: Network, end: { readonly hasMadeSocket: boolean }): void {
+    if (end.hasMadeSocket) this.#waiting.noteSocket(shape);
+    this.networks.leave(network, end);
   }
 
   /** Keeps the writable layer of a container that has ended under a name; does nothing for a read-only one. */
@@ -242,8 +248,12 @@ export class SlotContext implements Disposable {
     ended.dispose();
   }
 
-  /** An image may have been removed since the container was prepared, and perhaps pulled again. */
+  /**
+   * An image may have been removed since the container was prepared, and perhaps pulled again; and a program may have used the
+   * network in which it waits.
+   */
   #isCurrent({ layers }: ContainerShape, container: PreparedContainer): boolean {
+    if (!this.networks.isUnused(container.network)) return false;
     try {
       const current = this.#mountedLayers(layers);
       return current.every((layer, index) => layer === container.layers[index]);
@@ -274,15 +284,11 @@ function executeSteps(steps: readonly Step[]): void {
  * A container that is ready, or on its way, with the limits that its run will probably have; undefined if it fails, or the
  * machine has no memory to spare.
  */
-function prepareWaiting(
-  context: SlotContext,
-  shape: ContainerShape,
-  limits: CgroupLimits,
-): PreparedContainer | undefined {
+function prepareWaiting(context: SlotContext, { shape, limits, network }: Expected): PreparedContainer | undefined {
   if (isMemoryShort(context.host.memoryReserveBytes)) return undefined;
   using resources = new DisposableStack();
   try {
-    const container = PreparedContainer.prepare(context, shape, () => false);
+    const container = PreparedContainer.prepare(context, shape, network, () => false);
     if (!(container instanceof PreparedContainer)) return undefined;
     resources.use(container);
     container.cgroup.limit(limits);

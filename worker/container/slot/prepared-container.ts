@@ -26,6 +26,7 @@ import type { Step } from "../plan/step.ts";
 import type { SetupFailure } from "../spec.ts";
 import type { SlotContext } from "./context.ts";
 import type { Inspection } from "./launcher.ts";
+import type { Network, NetworkKind } from "./networks.ts";
 import { fillVolumes, makeMountPoints } from "./prepare-volumes.ts";
 import type { LaunchFailure, Sandbox } from "./sandbox.ts";
 import { attempt, setupFailure } from "./setup-failure.ts";
@@ -49,17 +50,23 @@ export class PreparedContainer implements Disposable {
   readonly preparedMs = monotonicMs();
   /** What its root is made of. */
   readonly layers: readonly MountedLayer[];
+  /** What it is in, unless its shape says otherwise. */
+  readonly network: Network;
   readonly #sandbox: Sandbox;
   readonly #resources: DisposableStack;
 
   private constructor(
-    parts: Pick<PreparedContainer, "preparation" | "slotSteps" | "layers" | "nothing" | "stdout" | "stderr">,
+    parts: Pick<
+      PreparedContainer,
+      "preparation" | "slotSteps" | "layers" | "network" | "nothing" | "stdout" | "stderr"
+    >,
     sandbox: Sandbox,
     resources: DisposableStack,
   ) {
     this.preparation = parts.preparation;
     this.slotSteps = parts.slotSteps;
     this.layers = parts.layers;
+    this.network = parts.network;
     this.nothing = parts.nothing;
     this.stdout = parts.stdout;
     this.stderr = parts.stderr;
@@ -69,25 +76,27 @@ export class PreparedContainer implements Disposable {
 
   /**
    * Makes a container of a shape, of a sandbox and a network that the slot has ready.
+   * @param kind of the network
    * @param isCanceled asked for every file that a volume is filled with: once it says so, that is given up
    * @throws {SystemCallError}
    */
   static prepare(
     context: SlotContext,
     shape: ContainerShape,
+    kind: NetworkKind,
     isCanceled: () => boolean,
   ): PreparedContainer | SetupFailure {
     using resources = new DisposableStack();
     const sandbox = resources.use(context.sandboxes.take());
     tracePhase("sandbox");
-    const { networks } = context;
-    const network = resources.adopt(networks.take(), (it) => {
-      if (usesOwnNetwork(shape) && sandbox.socketWatch.hasMadeSocket) closeSync(it);
-      else networks.putBack(it);
+    const network = resources.adopt(context.networks.take(kind), (it) => {
+      const hasMadeSocket = isAlone(shape) && sandbox.socketWatch.hasMadeSocket;
+      context.leaveNetwork(shape, it, { hasMadeSocket });
     });
+    const { descriptor } = network;
     const facts = {
       ...context.facts(shape.layers),
-      network: { kind: "held", descriptor: network, text: "network namespace of the container" } as const,
+      network: { kind: "held", descriptor, text: "network namespace of the container" } as const,
     };
     const preparation = planPreparation(shape, facts, context.host, sandbox.plan);
     tracePhase("plan");
@@ -110,7 +119,7 @@ export class PreparedContainer implements Disposable {
     const [stdout, stderr] = [resources.use(Pipe.open()), resources.use(Pipe.open())];
     // Programs open /dev/stdout anew, as the user that they are; nobody else has these pipes.
     for (const { writeEnd } of [stdout, stderr]) fchmodSync(writeEnd, 0o666);
-    const parts = { preparation, slotSteps, layers: facts.layers, nothing, stdout, stderr };
+    const parts = { preparation, slotSteps, layers: facts.layers, network, nothing, stdout, stderr };
     return new PreparedContainer(parts, sandbox, resources.move());
   }
 
@@ -153,7 +162,7 @@ export class PreparedContainer implements Disposable {
   }
 }
 
-/** Whether a container is in the network that was taken for it. */
-function usesOwnNetwork({ network }: ContainerShape): boolean {
+/** Whether a container is in the network that was taken for it: not in that of other containers, nor in the host's. */
+function isAlone({ network }: ContainerShape): boolean {
   return network === undefined || network.kind === "none";
 }
