@@ -76,7 +76,7 @@ describe("an answer", () => {
   test("that nobody reads is cut off, and one that somebody reads is not", async () => {
     const pieces = Array.from({ length: 512 }, () => Buffer.alloc(64 * 1024));
     const server = createServer((_, response) => void Readable.from(pieces).pipe(response)).listen(0, "127.0.0.1");
-    limitUnread(server, 500);
+    limitUnread(server, { periodMs: 500 });
     await once(server, "listening");
     const address = server.address();
     const own = address !== null && typeof address === "object" ? address.port : 0;
@@ -93,6 +93,30 @@ describe("an answer", () => {
     }
     expect(bytes).toBe(512 * 64 * 1024);
     socket.destroy();
+    server.close();
+  });
+
+  test("that nobody reads is cut off at once where all of them take too much memory, the oldest first", async () => {
+    const mebibyte = 1024 * 1024;
+    const answer = Buffer.alloc(64 * mebibyte);
+    const server = createServer((_, response) => void response.end(answer)).listen(0, "127.0.0.1");
+    // Of each the kernel holds some megabytes: it has taken those.
+    limitUnread(server, { bytesMax: 150 * mebibyte });
+    await once(server, "listening");
+    const address = server.address();
+    const own = address !== null && typeof address === "object" ? address.port : 0;
+    const sockets: Socket[] = [];
+    const accepted: Socket[] = [];
+    for (let count = 0; count < 4; count++) {
+      const socket = connect(own, "127.0.0.1").pause();
+      socket.on("error", () => undefined).write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      sockets.push(socket);
+      const [connection] = (await once(server, "connection")) as [Socket];
+      accepted.push(connection);
+      await expect.poll(() => connection.writableLength > 0 || connection.destroyed).toBe(true);
+    }
+    await expect.poll(() => accepted.map(({ destroyed }) => destroyed)).toEqual([true, true, false, false]);
+    for (const socket of sockets) socket.destroy();
     server.close();
   });
 });
