@@ -22,6 +22,7 @@ import type { JobRequest, WorkerRequest } from "./job-request.ts";
 import type { JobResult } from "./job-result.ts";
 import type { JudgeResult } from "./judge-result.ts";
 import { createKeys, type Keys } from "./keys.ts";
+import { Places } from "./places.ts";
 import { withRedis } from "./redis.ts";
 import { defineScripts, type ScriptCaller } from "./scripts.ts";
 import type { ShardPartResult } from "./shard-part.ts";
@@ -29,6 +30,13 @@ import type { ShardEvent, ShardResult } from "./shard-result.ts";
 
 /** Far longer than it takes to add a job to BullMQ, and short enough to be counted in the depth for nothing. */
 const DEFAULT_CONFIRM_MS = 30_000;
+
+/**
+ * Results from this size on, in bytes, are read few at once: Redis has a copy of each in memory until it is taken, and so
+ * many that a client asks for at once would leave it none, and others no answer for seconds.
+ */
+const LARGE_BYTES = 1024 * 1024;
+const LARGE_READS_MAX = 4;
 
 export interface JobStoreOptions {
   /** A producer's or a consumer's connection; the store does not close it. */
@@ -120,6 +128,7 @@ export class JobStore {
   readonly #ttlSeconds: number;
   readonly #confirmMs: number;
   readonly #blobs: JobStoreOptions["blobs"];
+  readonly #largeReads = new Places(LARGE_READS_MAX);
 
   constructor(options: JobStoreOptions) {
     this.#redis = options.redis;
@@ -288,7 +297,10 @@ export class JobStore {
 
   /** The job, or nothing when there never was one or it has expired. */
   async get(id: string): Promise<Job | undefined> {
-    return readJob(await withRedis(() => this.#redis.hmget(this.keys.job(id), ...viewFields)));
+    const key = this.keys.job(id);
+    const bytes = await withRedis(() => this.#redis.hstrlen(key, "result"));
+    using _place = bytes < LARGE_BYTES ? undefined : await this.#largeReads.enter();
+    return readJob(await withRedis(() => this.#redis.hmget(key, ...viewFields)));
   }
 
   /** A file that a finished job returned. Throws `job_not_found` or `output_not_found`. */

@@ -8,7 +8,7 @@
  * thread cannot even begin, no task fails with it.
  */
 import { Piscina } from "piscina";
-import { Places } from "./places.ts";
+import { Places } from "../../shared/places.ts";
 
 /** The next task often comes soon, or not at all. */
 const IDLE_MS = 5_000;

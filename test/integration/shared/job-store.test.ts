@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { cancelJob } from "../../../shared/submit.ts";
-import { done, requestOf, resultOf, runByHand } from "../../support/jobs.ts";
+import { connected, done, requestOf, resultOf, runByHand } from "../../support/jobs.ts";
 import { openStore, QUEUE, type StoreBench } from "./store.ts";
 
 let bench: StoreBench;
@@ -10,6 +10,24 @@ afterAll(async () => await bench[Symbol.asyncDispose]());
 
 const first = { worker: "worker-1", token: "token-1" };
 const second = { worker: "worker-2", token: "token-2" };
+
+describe("a large result", () => {
+  test("of which many are asked for at once takes Redis a few copies, and all get it", async () => {
+    const bytes = 4 * 1024 * 1024;
+    const job = await bench.submit();
+    await runByHand(bench.store, job.id, done("a".repeat(bytes)));
+    const observer = await connected(bench.server.url, "producer");
+    using _connection = { [Symbol.dispose]: () => observer.disconnect() };
+    /** What waits in Redis to be taken. */
+    const buffered = async () => Number(/^mem_clients_normal:(\d+)/m.exec(await observer.info("memory"))?.[1]);
+    let [mostBytes, isOver] = [0, false];
+    const reading = Promise.all(Array.from({ length: 64 }, () => bench.store.get(job.id)));
+    void reading.finally(() => (isOver = true)).catch(() => undefined);
+    while (!isOver) mostBytes = Math.max(mostBytes, await buffered());
+    for (const read of await reading) expect(read).toMatchObject({ state: "done", result: { stdout: { bytes } } });
+    expect(mostBytes).toBeLessThan(8 * bytes);
+  });
+});
 
 describe("an attempt", () => {
   test("is handed the request as it was accepted", async () => {

@@ -10,7 +10,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { Places } from "../../../images/places.ts";
+import { Places } from "../../../../shared/places.ts";
 
 /** The next task often comes soon, or not at all. */
 const IDLE_MS = 5_000;
