@@ -50,12 +50,22 @@ export function contentLength(value: string | EncodedContent): number {
     : Buffer.byteLength(value.content, value.encoding);
 }
 
-/** Puts bytes into JSON: as text when they are valid UTF-8, else as base64. */
+/** From how many bytes on it matters how long text becomes in JSON. */
+const LONG_BYTES = 64 * 1024;
+
+/**
+ * Puts bytes into JSON: as text when they are valid UTF-8, else as base64. Also where long text would become more than
+ * twice as long, which only that of control characters does: JSON writes six for each of them.
+ */
 export function encodeContent(bytes: Uint8Array): EncodedContent {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return isUtf8(buffer)
-    ? { content: buffer.toString("utf8"), encoding: "utf8" }
-    : { content: buffer.toString("base64"), encoding: "base64" };
+  if (isUtf8(buffer)) {
+    const content = buffer.toString("utf8");
+    if (buffer.byteLength < LONG_BYTES || JSON.stringify(content).length <= 2 * buffer.byteLength + 2) {
+      return { content, encoding: "utf8" };
+    }
+  }
+  return { content: buffer.toString("base64"), encoding: "base64" };
 }
 
 /**

@@ -22,7 +22,9 @@ const count = z.int().min(0);
 export const outputSchema = z
   .strictObject({
     content: z.string(),
-    encoding: z.enum(["utf8", "base64"]).meta({ description: "base64 when the bytes are no valid UTF-8" }),
+    encoding: z
+      .enum(["utf8", "base64"])
+      .meta({ description: "base64 when the bytes are no valid UTF-8, or long and mostly control characters" }),
     bytes: count.meta({ description: "bytes kept: the length of the decoded content" }),
     truncated: z.boolean().meta({ description: "more was written than is kept" }),
   })

@@ -20,6 +20,16 @@ test("a view of a larger buffer is read where it lies", () => {
   expect(encodeContent(new Uint8Array(Buffer.from("abcd")).subarray(1, 3)).content).toBe("bc");
 });
 
+test("long text of which JSON would make more than twice as much is base64, and shorter text is not", () => {
+  const long = 64 * 1024;
+  expect(encodeContent(Buffer.alloc(long, "\u0001")).encoding).toBe("base64");
+  expect(encodeContent(Buffer.alloc(long - 1, "\u0001")).encoding).toBe("utf8");
+  // Lines, quotes, colors: what programs print.
+  for (const text of ["\n", '"', "\\", "\u001b[31mred\u001b[0m\n", "grüße\0 "]) {
+    expect(encodeContent(Buffer.from(text.repeat(long))).encoding).toBe("utf8");
+  }
+});
+
 test("all bytes survive the way through JSON", () => {
   fc.assert(
     fc.property(
