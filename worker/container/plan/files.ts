@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { DEFAULT_USER } from "../init-layer.ts";
 import type { ContainerSpec, InputFile } from "../spec.ts";
 import { bytes, mode, resultOf, string } from "./arguments.ts";
 import type { SlotFacts } from "./facts.ts";
@@ -11,6 +12,19 @@ interface WorkTree {
   readonly base: DescriptorArgument;
   /** Components below `base`; empty when `base` is the working directory. */
   readonly path: readonly string[];
+  /** Whether `base` is the container's root, which has {@link WORK}. */
+  readonly isRoot: boolean;
+}
+
+/** The init layer's directory for jobs: on every root, and the default user's. */
+const WORK = "work";
+
+/** To whom what is made belongs. */
+interface Owner {
+  /** The host's. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly isDefaultUser: boolean;
 }
 
 const unlessThere: Control = { kind: "may fail", errno: constants.errno.EEXIST };
@@ -33,14 +47,16 @@ export function writeFiles(
   const step = writeSteps(steps, "slot", "files");
   const uid = slot.idBase + spec.user.uid;
   const gid = slot.idBase + spec.user.gid;
+  const isDefaultUser = spec.user.uid === DEFAULT_USER.uid && spec.user.gid === DEFAULT_USER.gid;
+  const owner = { uid, gid, isDefaultUser };
   if (spec.rootfs === "writable") {
     for (const path of spec.directories ?? []) {
-      const made = new DirectoryPath(step, { base: resultOf(mounts.root), path: componentsOf(path) }, { uid, gid });
+      const made = new DirectoryPath(step, belowRoot(path, mounts), owner);
       made.enter([]);
       step("close", made.leave());
     }
   }
-  const directories = new DirectoryPath(step, tree, { uid, gid });
+  const directories = new DirectoryPath(step, tree, owner);
   directories.enter([]);
   for (const file of spec.files.toSorted(byPath)) {
     const components = file.path.split("/");
@@ -75,10 +91,10 @@ function byPath(one: InputFile, other: InputFile): number {
 class DirectoryPath {
   readonly #step: StepWriter;
   readonly #tree: WorkTree;
-  readonly #owner: { readonly uid: number; readonly gid: number };
+  readonly #owner: Owner;
   readonly #open: { readonly name: string; readonly descriptor: DescriptorArgument }[] = [];
 
-  constructor(step: StepWriter, tree: WorkTree, owner: { readonly uid: number; readonly gid: number }) {
+  constructor(step: StepWriter, tree: WorkTree, owner: Owner) {
     this.#step = step;
     this.#tree = tree;
     this.#owner = owner;
@@ -101,15 +117,18 @@ class DirectoryPath {
   }
 
   #descend(name: string): void {
-    const { base } = this.#tree;
-    this.#step.controlled(unlessThere, "mkdirat", this.#open.at(-1)?.descriptor ?? base, string(name), mode(0o755));
+    const { base, isRoot } = this.#tree;
+    const isWork = isRoot && this.#open.length === 0 && name === WORK;
+    const parent = this.#open.at(-1)?.descriptor ?? base;
+    if (!isWork) this.#step.controlled(unlessThere, "mkdirat", parent, string(name), mode(0o755));
     const path = [...this.#open.map((directory) => directory.name), name].join("/");
     // From the base, within it: an image may ship a symlink anywhere.
     const open = within(["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"]);
     const descriptor = resultOf(this.#step("openat2", base, string(path), ...open));
     this.#open.push({ name, descriptor });
     const isGiven = this.#open.length < this.#tree.path.length;
-    if (!isGiven) this.#step("fchown", descriptor, this.#owner.uid, this.#owner.gid);
+    const isTheirs = isWork && this.#owner.isDefaultUser;
+    if (!isGiven && !isTheirs) this.#step("fchown", descriptor, this.#owner.uid, this.#owner.gid);
   }
 
   #closeFrom(depth: number): void {
@@ -122,10 +141,14 @@ class DirectoryPath {
  * @returns undefined where there is nothing to write to
  */
 function workTree(spec: ContainerSpec, mounts: UnionMount): WorkTree | undefined {
+  if (spec.rootfs === "writable") return belowRoot(spec.workingDirectory, mounts);
   const path = componentsOf(spec.workingDirectory);
-  if (spec.rootfs === "writable") return { base: resultOf(mounts.root), path };
-  if (path[0] !== "work") return undefined;
-  return { base: resultOf(mounts.scratch), path: path.slice(1) };
+  if (path[0] !== WORK) return undefined;
+  return { base: resultOf(mounts.scratch), path: path.slice(1), isRoot: false };
+}
+
+function belowRoot(path: string, mounts: UnionMount): WorkTree {
+  return { base: resultOf(mounts.root), path: componentsOf(path), isRoot: true };
 }
 
 function componentsOf(path: string): string[] {
