@@ -9,6 +9,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { freePort } from "./ports.ts";
@@ -17,6 +18,12 @@ import type { Program } from "./supervisor.ts";
 /** flock(1) ends with this when another process holds the lock: EX_TEMPFAIL of sysexits.h. */
 const LOCKED_EXIT_CODE = 75;
 const ASK_EVERY_MS = 20;
+
+/**
+ * What it may take of the machine's memory: containers are to have some. Before that is used up the API refuses jobs;
+ * without a bound the kernel would kill it, or what it likes, whenever programs print much.
+ */
+const MEMORY_SHARE = 0.25;
 
 /** A redis-server ready to be started, and where it will be found. */
 export interface OwnRedis {
@@ -67,6 +74,7 @@ function configurationOf(directory: string, port: number, password: string): str
     // See sync-appended.ts, which has to run beside it.
     "appendfsync no",
     'save ""',
+    `maxmemory ${Math.floor(totalmem() * MEMORY_SHARE)}`,
     "maxmemory-policy noeviction",
     "loglevel warning",
     "",

@@ -18,6 +18,7 @@ import { Submitter } from "../../shared/submit.ts";
 import { WorkerRegistry } from "../../shared/workers.ts";
 import { createApiMetrics, type ApiMetrics } from "./api-metrics.ts";
 import { FinishedJobs } from "./events/finished-jobs.ts";
+import { type RedisRoom, watchRedisRoom } from "./redis-room.ts";
 import { sweepBlobs } from "./sweep-blobs.ts";
 
 export interface ApiOptions {
@@ -32,6 +33,7 @@ export interface ApiContext extends ApiOptions, AsyncDisposable {
   readonly redis: Redis;
   readonly store: JobStore;
   readonly queue: JobQueue;
+  readonly room: RedisRoom;
   readonly submitter: Submitter;
   /** Of the channel on which finished jobs are published. */
   readonly finished: JobSignals;
@@ -65,6 +67,7 @@ export function createContext(options: ApiOptions): ApiContext {
   const storage = openBlobStorage(config, redis);
   const blobs = new Blobs({ redis, queue: config.queue, storage, bytesMax: config.blobBytes });
   const sweep = sweepBlobs(blobs, config.blobTtlSeconds, logger);
+  const room = watchRedisRoom(redis);
   const store = new JobStore({ redis, queue: config.queue, resultTtlSeconds: config.resultTtlSeconds, blobs });
   const queue = new JobQueue({ redis, queue: config.queue, attempts: config.attempts });
   const finished = new JobSignals(subscriber, redis, store.keys.finishedChannel);
@@ -77,6 +80,7 @@ export function createContext(options: ApiOptions): ApiContext {
     redis,
     store,
     queue,
+    room,
     submitter: new Submitter(store, queue, config.queueLimit),
     finished,
     events: new JobEvents({ redis, queue: config.queue }),
@@ -98,6 +102,7 @@ export function createContext(options: ApiOptions): ApiContext {
       news[Symbol.dispose]();
       imageAnswers[Symbol.dispose]();
       sweep[Symbol.dispose]();
+      room[Symbol.dispose]();
       blobs[Symbol.dispose]();
       await queue[Symbol.asyncDispose]();
       redis.disconnect();

@@ -27,6 +27,10 @@ const idParameters = z.object({ id: jobIdSchema });
 /** Printable ASCII, as a header can carry it, bounded so that it can be hashed without a thought. */
 const idempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,255}$/);
 
+/** Nearly full of results, which go when their time has come. */
+const FULL = "redis is nearly full of results: retry later";
+const FULL_SECONDS = 10;
+
 const location = z.string().meta({ description: "path of the job" });
 
 const jobContent = jsonContent(jobSchema);
@@ -36,7 +40,7 @@ export function jobRoutes(context: ApiContext): Route[] {
 }
 
 function postJob(context: ApiContext): Route {
-  const { config, finished, store, submitter, metrics, presets, requestSchema } = context;
+  const { config, finished, store, room, submitter, metrics, presets, requestSchema } = context;
   const readJson = createJsonReader(config.bodyBytes);
 
   /** @param as what the job shall be called, if it is a new one, and who is told what happens in it */
@@ -52,6 +56,7 @@ function postJob(context: ApiContext): Route {
     const idempotency = readIdempotency(request, checked);
     // What was accepted once is answered for, whatever it needed that has gone since.
     if (idempotency === undefined || !(await store.isRepetition(idempotency))) {
+      if (room.isShort) throw new LongshoreError("queue_full", { message: FULL, retryAfterSeconds: FULL_SECONDS });
       if (checked.kind === "run") checkVolumes(checked.volumes, config.volumes);
       await insistOnBlobs(context, request, checked);
     }
