@@ -141,21 +141,20 @@ describe("sockets that nobody has any more, of which the machine has so many for
   test("are gone soon after their program, also where nothing that would end them reaches them", async () => {
     const before = orphans();
     const source = `
-import socket, struct
-IP_MINTTL, TCP_MD5SIG = 21, 14
+import errno, socket
+IP_MINTTL, TCP_MD5SIG, TCP_ULP, TCP_AO_ADD_KEY = 21, 14, 31, 38
 listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
 address = listener.getsockname()
-peer = struct.pack("<H2s4s", socket.AF_INET, struct.pack("!H", address[1]), socket.inet_aton(address[0])).ljust(128, b"\\0")
-signature = peer + struct.pack("<BBHI", 0, 0, 1, 0) + b"x".ljust(80, b"\\0")
-def hops(one): one.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
-def sign(one): one.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, signature)
 held = []
-for ignore in (hops, sign):
-    for number in range(500):
-        client = socket.create_connection(address); server, _ = listener.accept()
-        ignore(client); client.send(b"x"); held.append(server)
-        if number % 5: client.close()
-        else: held.append(client)
+for number in range(1000):
+    client = socket.create_connection(address); server, _ = listener.accept()
+    client.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255); client.send(b"x"); held.append(server)
+    if number % 5: client.close()
+    else: held.append(client)
+for option in (TCP_MD5SIG, TCP_ULP, TCP_AO_ADD_KEY):
+    try: held[-1].setsockopt(socket.IPPROTO_TCP, option, b"tls"); print(option)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT: print(option, error)
 print("made")`;
     expect(await target.output(python(source, { limits: { openFiles: 2000 } }))).toBe("made\n");
     await expect.poll(orphans, PATIENCE).toBeLessThan(before + 500);

@@ -23,6 +23,8 @@ function answers(name: string, values: Readonly<Record<number, bigint>> = {}): s
       switch (op) {
         case "SCMP_CMP_EQ":
           return actual === BigInt(value);
+        case "SCMP_CMP_LT":
+          return actual < BigInt(value);
         case "SCMP_CMP_GE":
           return actual >= BigInt(value);
         case "SCMP_CMP_MASKED_EQ":
@@ -134,6 +136,25 @@ describe("the default profile", () => {
       expect(answers("prctl", { 0: option })).toEqual(found);
     }
     expect(refused).toEqual([PR_SET_SECCOMP, PR_SCHED_CORE]);
+  });
+
+  test("sets options of sockets, IP, UDP, TCP, IPv6 and ICMPv6, but none for which modules are loaded, whatever the upper bits", () => {
+    const ENOPROTOOPT = 92;
+    const [SOL_SOCKET, SOL_TCP, others] = [1n, 6n, [0n, 17n, 41n, 58n]];
+    const upper = 1n << 32n;
+    const option = 7n;
+    const levels = Array.from({ length: 300 }, (_, level) => BigInt(level));
+    const allowed = levels.filter((level) => answers("setsockopt", { 1: upper | level, 2: option })[0] === "allow");
+    expect(allowed).toEqual([...others.slice(0, 1), SOL_TCP, ...others.slice(1)]);
+    expect(answers("setsockopt", { 1: SOL_SOCKET, 2: option })).toEqual(["allow"]);
+    // linux/tcp.h: TCP_MD5SIG, TCP_ULP, TCP_MD5SIG_EXT, TCP_AO_ADD_KEY to TCP_AO_REPAIR.
+    const refused = [14, 31, 32, 38, 39, 40, 41, 42];
+    for (let number = 1; number < 48; number++) {
+      const expected = refused.includes(number) ? `errno ${ENOPROTOOPT}` : "allow";
+      for (const high of [0n, upper]) {
+        expect(answers("setsockopt", { 1: high | SOL_TCP, 2: high | BigInt(number) })).toEqual([expected]);
+      }
+    }
   });
 
   test("leaves the limit of core dumps as it is, whatever the upper bits, and lets it be asked for", () => {
