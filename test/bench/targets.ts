@@ -53,12 +53,7 @@ const comparison: readonly Formula[] = [
     faster("runc", name, atLeast(25)),
   ]),
   ...["crun", "bubblewrap", "runc"].map((other) => faster(other, "container-readonly-whole")),
-  {
-    name: "http − container-writable",
-    of: ["http", "container-writable"],
-    kind: "difference",
-    target: atMost(6),
-  },
+  { name: "http − container-writable", of: ["http", "container-writable"], kind: "difference" },
   { name: "slot-writable − container-writable", of: ["slot-writable", "container-writable"], kind: "difference" },
 ];
 

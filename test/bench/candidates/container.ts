@@ -17,7 +17,7 @@ export function container(rootfs: Rootfs, start: ContainerStart, until: keyof Co
   return {
     name: until === "result" ? name : `${name}-whole`,
     measures: `${rootfs} root, ${beginning[start]}, inside the slot, ${end[until]}`,
-    ...(until === "result" && { lacks: "its removal and the next network, done after the result is out" }),
+    ...(until === "result" && { lacks: "its removal and the next sandbox, done after the result is out" }),
     async open({ containers }) {
       return { kind: "ready", measure: async () => (await containers.time(rootfs, undefined, start))[until] };
     },
