@@ -53,15 +53,17 @@ export interface CampaignReport extends Audit {
   readonly seconds: number;
   readonly faults: Readonly<Record<string, FaultCount>>;
   readonly waits: Waits;
-  /** Ends of programs that no fault had asked for, by program: those for want of memory are to be expected. */
+  /** Ends that programs came to by themselves, by program. */
   readonly ownEnds: Readonly<Record<string, readonly string[]>>;
+  /** Those among them to which no fault has brought the program; there should be none. */
+  readonly unexplainedEnds: readonly string[];
   /** What was left behind. */
   readonly leftovers: readonly string[];
 }
 
 /** Whether everything that was promised was kept. */
-export function isKept({ violations, leftovers }: CampaignReport): boolean {
-  return leftovers.length === 0 && Object.values(violations).every((count) => count === 0);
+export function isKept({ violations, leftovers, unexplainedEnds }: CampaignReport): boolean {
+  return leftovers.length + unexplainedEnds.length === 0 && Object.values(violations).every((count) => count === 0);
 }
 
 /** Runs a campaign to its end. */
@@ -107,6 +109,7 @@ export async function runCampaign({ durationMs, seed, say, logs, signal }: Campa
     faults,
     waits: load.client.waits,
     ownEnds: Object.fromEntries(programs.map(({ name, ownEnds }) => [name, ownEnds])),
+    unexplainedEnds: programs.flatMap(({ name, unexplainedEnds }) => unexplainedEnds.map((end) => `${name}: ${end}`)),
     leftovers,
   };
 }

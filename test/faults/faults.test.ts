@@ -16,5 +16,6 @@ it("no job is lost, doubled or wrong, and nothing is left, when everything break
   expect(Object.keys(report.faults).toSorted()).toEqual(faultKinds.map(({ name }) => name).toSorted());
   expect(report.notes).toEqual([]);
   expect(Object.values(report.violations).every((count) => count === 0)).toBe(true);
+  expect(report.unexplainedEnds).toEqual([]);
   expect(report.leftovers).toEqual([]);
 });

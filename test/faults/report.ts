@@ -12,6 +12,7 @@ export async function renderReport(report: CampaignReport, command: string): Pro
   const ends = Object.entries(report.ownEnds).flatMap(([name, list]) =>
     list.length > 0 ? [`${name}: ${tally(list)}`] : [],
   );
+  const remarks = [...report.notes, ...report.unexplainedEnds, ...report.leftovers];
   return [
     `# The last run of \`${command}\``,
     "",
@@ -43,6 +44,7 @@ export async function renderReport(report: CampaignReport, command: string): Pro
         ["… told to ask again (503, 429)", waits.refused],
         ["**waiters not answered**", violations.waitersUnanswered],
         ["**answers that no fault excuses**", violations.unexpectedAnswers],
+        ["**ends of programs that no fault explains**", report.unexplainedEnds.length],
         ["**things left behind**", report.leftovers.length],
       ],
     ),
@@ -52,10 +54,9 @@ export async function renderReport(report: CampaignReport, command: string): Pro
       faults.map(([name, count]) => [name, count.caused, count.missed]),
     ),
     "",
-    `Ends of programs that no fault had asked for: ${ends.length === 0 ? "none" : ends.join("; ")}.`,
-    ...(report.notes.length + report.leftovers.length > 0
-      ? ["", "```", ...report.notes, ...report.leftovers, "```"]
-      : []),
+    `Ends that programs came to by themselves: ${ends.length === 0 ? "none" : ends.join("; ")}. A worker ends with exit code`,
+    "1 when its data directory is deleted, and the kernel kills one that has no memory.",
+    ...(remarks.length > 0 ? ["", "```", ...remarks, "```"] : []),
     "",
   ].join("\n");
 }

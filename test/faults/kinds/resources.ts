@@ -42,7 +42,9 @@ export const resourceFaults: readonly FaultKind[] = [
         detail: `${left / MEBIBYTE} MiB left for ${durationMs} ms`,
         durationMs,
         async happen(installation) {
-          const { cgroup, memoryBytes } = workerOf(installation, target);
+          const { cgroup, memoryBytes, process } = workerOf(installation, target);
+          // The kernel's choice, and again of the one that is started in its place.
+          process.excuse("SIGKILL", Infinity);
           const file = join(installation.memory.path, target);
           await cgroup.takeMemory(file, Math.max(0, memoryBytes - cgroup.memory() - left));
           await delay(durationMs);
@@ -64,7 +66,9 @@ export const resourceFaults: readonly FaultKind[] = [
         detail: `its images back after ${durationMs} ms`,
         durationMs,
         async happen(installation) {
-          const { data } = workerOf(installation, target);
+          const { data, process } = workerOf(installation, target);
+          // It says so and ends, to be started again on a directory that is whole.
+          process.excuse("exit code 1", 1);
           await data.delete();
           await delay(durationMs);
           await data.make();

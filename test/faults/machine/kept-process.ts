@@ -26,6 +26,7 @@ export class KeptProcess implements AsyncDisposable {
   /** How it ended when nobody here had killed it, e.g. `exit code 1`. */
   readonly ownEnds: string[] = [];
   readonly #options: ProcessOptions;
+  readonly #excused = new Map<string, number>();
   #child: ChildProcess;
   /** `held`: killed, and not to be started before that is over. */
   #purpose: "keep" | "hold" | "stop" = "keep";
@@ -39,6 +40,21 @@ export class KeptProcess implements AsyncDisposable {
   /** Of its present life; undefined between two. */
   get pid(): number | undefined {
     return hasEnded(this.#child) ? undefined : this.#child.pid;
+  }
+
+  /** Says that a fault may bring it to this end, and how often. */
+  excuse(end: string, times: number): void {
+    this.#excused.set(end, (this.#excused.get(end) ?? 0) + times);
+  }
+
+  /** Those of its own ends to which no fault has brought it. */
+  get unexplainedEnds(): readonly string[] {
+    const left = new Map(this.#excused);
+    return this.ownEnds.filter((end) => {
+      const times = left.get(end) ?? 0;
+      left.set(end, times - 1);
+      return times <= 0;
+    });
   }
 
   /** Sends a signal that does not end it. @returns whether it was there to get it */
