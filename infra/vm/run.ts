@@ -19,8 +19,9 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { loadConfig } from "../../shared/config.ts";
+import { parseCount, parseMinutes } from "../options.ts";
 import { type Artifact, cached } from "./cache.ts";
 import { imagesArtifact } from "./images.ts";
 import { type MachineEnding, type MachineTask, runMachine } from "./machine.ts";
@@ -37,7 +38,7 @@ const DEFAULT_COMMAND = [
   ...["test/unit/cgroup", "test/integration/cgroup", "test/integration/container", "test/security"],
 ];
 /** Only against a machine that hangs: how long tests take depends on what else this one does. */
-const DEFAULT_MINUTES = "180";
+const DEFAULT_MINUTES = 180;
 /** As timeout(1) exits. */
 const EXIT_TIMED_OUT = 124;
 const EXIT_BROKEN = 125;
@@ -46,16 +47,14 @@ function say(line: string): void {
   process.stderr.write(`longshore: ${line}\n`);
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      minutes: { type: "string", default: DEFAULT_MINUTES },
-      machines: { type: "string" },
-      report: { type: "string" },
-    },
-  });
-  const timeLimitMs = Number(values.minutes) * 60_000;
+interface CommandLine {
+  readonly minutes: number;
+  readonly machines?: number;
+  readonly report?: string;
+}
+
+async function test(positionals: readonly string[], options: CommandLine): Promise<void> {
+  const timeLimitMs = options.minutes * 60_000;
   const { dataDirectory } = loadConfig(process.env);
   const prepare = (artifact: Artifact): Promise<string> =>
     cached(join(dataDirectory, "vm"), {
@@ -77,17 +76,17 @@ async function main(): Promise<number> {
     const task: MachineTask = { system, images, projectDirectory, command, output, timeLimitMs };
     const ending = await runMachine(task);
     output.end();
-    return { exitCode: explainEnding(ending, values.minutes), printed: await printed };
+    return { exitCode: explainEnding(ending, options.minutes), printed: await printed };
   }
 
   const isOwn = positionals.length > 0;
   const command = isOwn ? positionals : DEFAULT_COMMAND;
-  const count = Number(values.machines ?? (isOwn ? 1 : availableParallelism()));
+  const count = options.machines ?? (isOwn ? 1 : availableParallelism());
   const machines = await Promise.all(divide(command, count).map(run));
-  if (values.report !== undefined) {
-    await writeFile(values.report, await composeReport({ command, started, machines }));
+  if (options.report !== undefined) {
+    await writeFile(options.report, await composeReport({ command, started, machines }));
   }
-  return machines.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
+  process.exitCode = machines.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
 }
 
 /** What each machine runs. */
@@ -96,7 +95,7 @@ function divide(command: readonly string[], machines: number): (readonly string[
   return Array.from({ length: machines }, (_, index) => [...command, `--shard=${index + 1}/${machines}`]);
 }
 
-function explainEnding(ending: MachineEnding, minutes: string): number {
+function explainEnding(ending: MachineEnding, minutes: number): number {
   switch (ending.kind) {
     case "exited":
       return ending.status;
@@ -111,4 +110,13 @@ function explainEnding(ending: MachineEnding, minutes: string): number {
   }
 }
 
-process.exitCode = await main();
+await new Command("test:v2")
+  .description("run tests in a virtual machine with Debian's kernel and pure cgroup v2")
+  .argument("[command...]", "what runs there; all tests of containers, cgroups and attacks unless given")
+  .option("--minutes <n>", "after which a machine is ended", parseMinutes, DEFAULT_MINUTES)
+  .option("--machines <n>", "among which tests are divided", parseCount)
+  .option("--report <file>", "write what the tests said to a file, too")
+  // Those of the command are its own.
+  .passThroughOptions()
+  .action(test)
+  .parseAsync();

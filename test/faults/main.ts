@@ -4,38 +4,44 @@
  */
 import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
+import { parseMinutes, parseSeed } from "../../infra/options.ts";
 import { isKept, runCampaign } from "./campaign.ts";
 import { renderReport } from "./report.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "10" },
-    seed: { type: "string", default: String(randomInt(1_000_000)) },
-    report: { type: "string" },
-    logs: { type: "string" },
-  },
-});
-const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  process.stderr.write("faults: --minutes is a number above 0, and --seed a whole one\n");
-  process.exit(2);
+interface CommandLine {
+  readonly minutes: number;
+  readonly seed?: number;
+  readonly report?: string;
+  readonly logs?: string;
 }
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
-say(`seed ${seed}: npm run test:faults -- --minutes ${minutes} --seed ${seed} does the same again`);
-const interrupted = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
+await new Command("test:faults")
+  .description("break everything that can break under a load of jobs, and look whether each gets its one right result")
+  .option("--minutes <n>", "for how long", parseMinutes, 10)
+  .option("--seed <n>", "of what breaks when, to see the same again", parseSeed)
+  .option("--report <file>", "write the report to a file, too")
+  .option("--logs <directory>", "keep what the programs log")
+  .action(breakEverything)
+  .parseAsync();
+
+async function breakEverything(options: CommandLine): Promise<void> {
+  const { minutes, seed = randomInt(1_000_000), report: file, logs } = options;
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  say(`seed ${seed}: npm run test:faults -- --minutes ${minutes} --seed ${seed} does the same again`);
+  const interrupted = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
+  }
+  const report = await runCampaign({
+    durationMs: minutes * 60_000,
+    seed,
+    say,
+    ...(logs !== undefined && { logs }),
+    signal: interrupted.signal,
+  });
+  const page = await renderReport(report, `npm run test:faults -- --minutes ${minutes}`);
+  process.stdout.write(`${page}\n${JSON.stringify(report, null, 2)}\n`);
+  if (file !== undefined) await writeFile(file, page);
+  process.exitCode = isKept(report) ? 0 : 1;
 }
-const report = await runCampaign({
-  durationMs: minutes * 60_000,
-  seed,
-  say,
-  logs: values.logs,
-  signal: interrupted.signal,
-});
-const page = await renderReport(report, `npm run test:faults -- --minutes ${minutes}`);
-process.stdout.write(`${page}\n${JSON.stringify(report, null, 2)}\n`);
-if (values.report !== undefined) await writeFile(values.report, page);
-process.exitCode = isKept(report) ? 0 : 1;

@@ -3,7 +3,8 @@
  * the seed that shows it again, and makes the exit code 1; the other targets go on.
  */
 import { randomInt } from "node:crypto";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import { parseMinutes, parseSeed } from "../../infra/options.ts";
 import type { FuzzTarget } from "./target.ts";
 import { pureTargets, systemTargets } from "./targets/index.ts";
 
@@ -53,16 +54,4 @@ async function fuzz({ minutes, only, seed }: CommandLine): Promise<void> {
     console.log(`${target.name}: ${runs.get(target) ?? 0} values, ${broken.has(target) ? "broken" : "holds"}`);
   }
   if (broken.size > 0) process.exitCode = 1;
-}
-
-function parseMinutes(text: string): number {
-  const minutes = Number(text);
-  if (!(minutes > 0 && minutes <= 10_000)) throw new InvalidArgumentError("it is not a number of minutes");
-  return minutes;
-}
-
-function parseSeed(text: string): number {
-  const seed = Number(text);
-  if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError("it is not a whole number");
-  return seed;
 }
