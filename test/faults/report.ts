@@ -55,7 +55,7 @@ export async function renderReport(report: CampaignReport, command: string): Pro
     ),
     "",
     `Ends that programs came to by themselves: ${ends.length === 0 ? "none" : ends.join("; ")}. A worker ends with exit code`,
-    "1 when its data directory is deleted, and the kernel kills one that has no memory.",
+    "1 when its data directory is deleted, or when it starts on a full disk; and the kernel kills one that has no memory.",
     ...(remarks.length > 0 ? ["", "```", ...remarks, "```"] : []),
     "",
   ].join("\n");

@@ -11,6 +11,8 @@ const MEBIBYTE = 1024 ** 2;
 const HOUR_SECONDS = 3600;
 /** By how much the clock of Redis jumps, at the most. */
 export const REDIS_JUMP_SECONDS = 60;
+/** How a worker ends that lacks something. */
+const REFUSED = "exit code 1";
 const oneWorker = [["worker-1"], ["worker-2"]] as const;
 
 export const resourceFaults: readonly FaultKind[] = [
@@ -23,7 +25,10 @@ export const resourceFaults: readonly FaultKind[] = [
       return {
         detail: `for ${durationMs} ms`,
         durationMs,
-        async happen({ disk }) {
+        async happen({ disk, workers }) {
+          // One that starts meanwhile says what it cannot write, and tries again.
+          using excuses = new DisposableStack();
+          for (const { process } of workers) excuses.use(process.excuse(REFUSED));
           await disk.fill();
           await delay(durationMs);
           await disk.free();
@@ -43,8 +48,9 @@ export const resourceFaults: readonly FaultKind[] = [
         durationMs,
         async happen(installation) {
           const { cgroup, memoryBytes, process } = workerOf(installation, target);
-          // The kernel's choice, and again of the one that is started in its place.
-          process.excuse("SIGKILL", Infinity);
+          // The kernel's choice, and again of the one that is started in its place, if that gets so far.
+          using _killed = process.excuse("SIGKILL");
+          using _refused = process.excuse(REFUSED);
           const file = join(installation.memory.path, target);
           await cgroup.takeMemory(file, Math.max(0, memoryBytes - cgroup.memory() - left));
           await delay(durationMs);
@@ -68,7 +74,7 @@ export const resourceFaults: readonly FaultKind[] = [
         async happen(installation) {
           const { data, process } = workerOf(installation, target);
           // It says so and ends, to be started again on a directory that is whole.
-          process.excuse("exit code 1", 1);
+          using _refused = process.excuse(REFUSED);
           await data.delete();
           await delay(durationMs);
           await data.make();

@@ -7,6 +7,12 @@ import { bareEnvironment } from "../../support/environment.ts";
 /** How soon a program that ended by itself is started again, as a supervisor does. */
 const RESTART_MS = 500;
 
+/**
+ * How long after a fault a program may still end of it: a worker looks after its directory every five seconds, and drains
+ * before it ends; and meanwhile it may be stopped, or Redis away, by the next fault.
+ */
+const AFTERMATH_MS = 60_000;
+
 /** How long a program that is told to end may take, before it is killed. */
 const PATIENCE_MS = 45_000;
 
@@ -25,8 +31,10 @@ export class KeptProcess implements AsyncDisposable {
   readonly name: string;
   /** How it ended when nobody here had killed it, e.g. `exit code 1`. */
   readonly ownEnds: string[] = [];
+  /** Those of them to which no fault has brought it. */
+  readonly unexplainedEnds: string[] = [];
   readonly #options: ProcessOptions;
-  readonly #excused = new Map<string, number>();
+  readonly #excuses: { readonly end: string; untilMs: number }[] = [];
   #child: ChildProcess;
   /** `held`: killed, and not to be started before that is over. */
   #purpose: "keep" | "hold" | "stop" = "keep";
@@ -42,19 +50,11 @@ export class KeptProcess implements AsyncDisposable {
     return hasEnded(this.#child) ? undefined : this.#child.pid;
   }
 
-  /** Says that a fault may bring it to this end, and how often. */
-  excuse(end: string, times: number): void {
-    this.#excused.set(end, (this.#excused.get(end) ?? 0) + times);
-  }
-
-  /** Those of its own ends to which no fault has brought it. */
-  get unexplainedEnds(): readonly string[] {
-    const left = new Map(this.#excused);
-    return this.ownEnds.filter((end) => {
-      const times = left.get(end) ?? 0;
-      left.set(end, times - 1);
-      return times <= 0;
-    });
+  /** Says that a fault that begins now may bring it to this end. To be disposed of when the fault is over. */
+  excuse(end: string): Disposable {
+    const excuse = { end, untilMs: Infinity };
+    this.#excuses.push(excuse);
+    return { [Symbol.dispose]: () => void (excuse.untilMs = performance.now() + AFTERMATH_MS) };
   }
 
   /** Sends a signal that does not end it. @returns whether it was there to get it */
@@ -117,7 +117,10 @@ export class KeptProcess implements AsyncDisposable {
 
   async #onExit(child: ChildProcess): Promise<void> {
     if (this.#purpose !== "keep") return;
-    this.ownEnds.push(child.signalCode ?? `exit code ${child.exitCode}`);
+    const end = child.signalCode ?? `exit code ${child.exitCode}`;
+    this.ownEnds.push(end);
+    const isExplained = this.#excuses.some((excuse) => excuse.end === end && performance.now() < excuse.untilMs);
+    if (!isExplained) this.unexplainedEnds.push(end);
     await delay(RESTART_MS);
     if (this.#purpose === "keep") this.#child = this.#start();
   }
