@@ -68,7 +68,8 @@ export const limitTable = {
     default: MiB,
     minimum: 1,
     maximum: 8 * MiB,
-    // A byte takes up to 6 characters in JSON; stdout and stderr of build and run must fit one V8 string (512 Mi).
+    // A byte takes up to 2 characters in JSON (encodeContent); stdout and stderr of build and run must fit one V8 string
+    // (512 Mi).
     ceiling: 16 * MiB,
     number: "whole",
     meaning: "bytes kept of stdout, and as many again of stderr",

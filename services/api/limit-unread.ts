@@ -1,13 +1,13 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 
-/** For how long nothing of an answer may be taken, in milliseconds: what is one piece, of 100 MB at the most, is out by then. */
+/** For how long nothing of an answer may be taken, in milliseconds: what is one piece, of 34 MB under the default limits, is out by then. */
 const PERIOD_MS = 300_000;
 
-/** What answers may have in memory all together that nobody has taken yet, in bytes: ten of the largest. */
+/** What answers may have in memory all together that nobody has taken yet, in bytes: some thirty of the largest. */
 const BYTES_MAX = 1024 ** 3;
 
-/** How often that is looked at, in milliseconds: it takes as long to make two of the largest answers. */
+/** How often that is looked at, in milliseconds: no more than a few of the largest answers are made meanwhile. */
 const LOOK_MS = 1000;
 
 export interface UnreadLimits {

@@ -15,7 +15,7 @@ export interface NewNetwork {
 /**
  * How soon the kernel gives up sockets that nobody answers. One whose program has closed it, or is dead, lives on until its
  * last words have arrived: nearly two minutes by default, in which it takes memory and keeps its network. A program can see
- * to it that none arrive (IP_MINTTL, TCP_MD5SIG), and have more of those than all of the machine may have together
+ * to it that none arrive (IP_MINTTL), and have more of those than all of the machine may have together
  * (tcp_max_orphans of tcp(7)), beyond which anybody's connections are cut off. On a loopback, silence is no slow line.
  */
 const PATIENCE = {
